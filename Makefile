@@ -1,0 +1,46 @@
+# Each target makes .venv from the lock file if it is missing. Windows and others without make: see README.md.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check bench venv lock schema clean
+
+demo: .venv/run  ## a living plant: simulators, broker, history, API, page
+	$(BIN)/gateway demo
+
+test: .venv/dev  ## all tests; those that need a program this machine lacks are skipped and say so
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
+
+check: .venv/dev  ## lint, format, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/run  ## what it does on this machine, beside the limits
+	$(BIN)/gateway bench all
+
+venv: .venv/dev
+
+.venv/run: requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+.venv/dev: requirements-dev.lock .venv/run
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements-dev.lock
+	touch $@
+
+lock:  ## resolve the lock files anew (needs uv)
+	uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header -o requirements.lock
+	uv pip compile -q pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header \
+	  -c requirements.lock -o requirements-dev.lock
+
+schema: .venv/run  ## write the JSON Schema of the configuration
+	$(BIN)/python -m gateway.config.export > config/schema.json
+
+clean:
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage*
