@@ -1,0 +1,153 @@
+"""The contracts between the layers. Read this file first.
+
+Data flows one way:
+
+    Connector --emit(batches)--> hub --> journal --Record--> Sink          nothing is lost from the journal on
+                                  |----> latest table ----> API, retained topics
+                                  `----> Signal --batches--> hub           what is derived is a batch again
+
+Trouble outside is data: a connector turns what a device says into the quality of readings, and raises a device
+error when the device as a whole is lost; `gateway/supervise.py` makes that the quality of all its tags, waits, and
+runs the connector again. Trouble inside is an exception that nobody catches but the supervisor.
+
+This file knows the model and nothing else of the gateway.
+"""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.model import Batch, Catalog, Quality, Record, Tag
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class DeviceError(Exception):
+    """A device is lost for a reason that has its own quality; OSError and TimeoutError do as well."""
+
+    def __init__(self, message: str, quality: Quality) -> None:
+        super().__init__(message)
+        self.quality = quality
+
+
+class Clock(Protocol):
+    """Wall-clock time, given to whoever needs it. Waiting is the event loop's business (`asyncio.sleep`)."""
+
+    def now_ns(self) -> int:
+        """Return nanoseconds since 1970 UTC. May step when the machine's clock is set."""
+        ...
+
+
+class Offload(Protocol):
+    """Run a blocking function away from the event loop and wait for its result."""
+
+    def __call__(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]: ...
+
+
+class Emit(Protocol):
+    """Hand over readings that arrived together: one batch per kind of value.
+
+    Never blocks and never raises for what is in the batches; whoever emits may forget them.
+    """
+
+    def __call__(self, *batches: Batch) -> None: ...
+
+
+class Connector(Protocol):
+    """One device, or one connection to it. `counts` is what it costs the device, by name, for people and metrics."""
+
+    counts: Counter[str]
+
+    async def run(self, emit: Emit) -> None:
+        """Connect, read and emit until cancelled; every run starts from nothing.
+
+        Raises OSError when the device cannot be reached or is gone, TimeoutError when it does not answer,
+        DeviceError when there is a better word for it. Holds no connection, task or thread once it has ended,
+        and can be cancelled at any await. What only concerns some tags is emitted as their quality.
+        """
+        ...
+
+
+class Sink(Protocol):
+    """Where records go: a broker, a database, a file."""
+
+    async def write(self, records: Sequence[Record]) -> None:
+        """Return when the far side has confirmed all of them, in order (PUBACK, COMMIT).
+
+        Raises OSError when it has not; the same records, and perhaps more, then come again: a sink tells
+        repetitions by (boot, sequence) or by position, and may wait as long as it likes for its far side.
+        """
+        ...
+
+
+class Signal(Protocol):
+    """Something computed from readings: pure numpy, no I/O, no clock, no randomness.
+
+    The answer depends on the readings alone, not on how they were cut into batches.
+    """
+
+    inputs: NDArray[np.uint32]
+
+    def update(self, batch: Batch) -> Sequence[Batch]:
+        """Take readings of `inputs` in order of arrival and return what follows from them, if anything."""
+        ...
+
+
+# --- plug-ins: a module of connectors/ or gateway/signals/ that offers these names is found by its name alone ---
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device of the configuration, ready for its protocol.
+
+    `url` is what `connect` says, secrets resolved: never log it, `name` is for that. `options` is an instance of
+    the protocol's DeviceOptions. `tags`, `numbers` and `tag_options` run in parallel.
+    """
+
+    name: str
+    url: str
+    options: Any
+    tags: Sequence[Tag]
+    numbers: NDArray[np.uint32]
+    tag_options: Sequence[Any]
+
+
+class ProtocolModule(Protocol):
+    """A module of `connectors/`: one protocol."""
+
+    SCHEMES: Sequence[str]
+    """URL schemes of `connect:` that belong to this protocol, such as `modbus`."""
+
+    DeviceOptions: type
+    """pydantic model of the keys that a device of this protocol may have."""
+
+    TagOptions: type
+    """pydantic model of the keys that a tag of this protocol may have, in addition to unit, description, ..."""
+
+    def address(self, options: Any, /) -> str:
+        """Return how a tag with these TagOptions is addressed, for people (`holding:40 uint16 ABCD`)."""
+        ...
+
+    def connector(self, device: Device, clock: Clock) -> Connector:
+        """Plan everything that can be decided beforehand. Raises ValueError naming tag and remedy."""
+        ...
+
+
+class SignalModule(Protocol):
+    """A module of `gateway/signals/`: one kind of signal."""
+
+    Options: type
+    """pydantic model of the keys that a signal of this kind has in the configuration."""
+
+    def outputs(self, name: str, options: Any, asset: str, /) -> Mapping[str, Tag]:
+        """Return the tags that a signal of this name derives, by role; `asset` is that of its input."""
+        ...
+
+    def signal(self, options: Any, outputs: Mapping[str, int], catalog: Catalog, /) -> Signal:
+        """Build the signal; `outputs` are the numbers of the tags, by role. Raises KeyError for an unknown input."""
+        ...

@@ -1,0 +1,42 @@
+"""Runs the signals: readings that they ask for go in, what they derive is emitted like any reading."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.contracts import Emit, Offload, Signal
+from gateway.mailbox import Mailbox
+from gateway.model import Batch
+from gateway.model.batch import join_kinds
+
+
+async def derive(signals: Sequence[Signal], mailbox: Mailbox, emit: Emit, offload: Offload, tags: int) -> None:
+    """Update the signals with what comes into the mailbox, for ever. `tags` is the number of tags there are.
+
+    Computing happens away from the event loop, once for all that has come meanwhile.
+    """
+    masks = [_mask([signal], tags) for signal in signals]
+    wanted = _mask(signals, tags)
+    while True:
+        batches = join_kinds(batch.where(wanted[batch.tag]) for batch in await mailbox.take())
+        work = [
+            (signal, batch.where(mask[batch.tag]))
+            for batch in batches
+            for signal, mask in zip(signals, masks, strict=True)
+            if mask[batch.tag].any()
+        ]
+        if work:
+            emit(*await offload(_update, work))
+
+
+def _update(work: Sequence[tuple[Signal, Batch]]) -> list[Batch]:
+    return [derived for signal, batch in work for derived in signal.update(batch)]
+
+
+def _mask(signals: Iterable[Signal], tags: int) -> NDArray[np.bool_]:
+    """Which tags the signals ask for, shape (tags,)."""
+    mask = np.zeros(tags, np.bool_)
+    for signal in signals:
+        mask[signal.inputs] = True
+    return mask

@@ -1,0 +1,57 @@
+"""The hub: where every emission goes first, and from where it goes on. It never waits and never fails.
+
+    emit --> latest table            for whoever wants to know how things are now
+         --> journal                 for whoever must not miss anything
+         --> mailboxes               for signals and live views, which may
+
+It knows tags only as numbers of assets.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gateway.journal import Journal
+from gateway.latest import Latest
+from gateway.mailbox import Mailbox
+from gateway.model import Batch, Catalog
+
+
+class Hub:
+    """One per process; an Emit."""
+
+    def __init__(self, catalog: Catalog, latest: Latest, journal: Journal) -> None:
+        self._catalog = catalog
+        self._latest = latest
+        self._journal = journal
+        self._mailboxes: list[Mailbox] = []
+
+    def __call__(self, *batches: Batch) -> None:
+        batches = tuple(batch for batch in batches if len(batch))
+        if not batches:
+            return
+        for batch in batches:
+            self._latest.update(batch)
+        for asset, parts in self._by_asset(batches):
+            self._journal.append(asset, parts)
+        for mailbox in self._mailboxes:
+            mailbox.put(batches)
+
+    def join(self, mailbox: Mailbox) -> None:
+        """Send what is emitted from now on to the mailbox as well."""
+        self._mailboxes.append(mailbox)
+
+    def leave(self, mailbox: Mailbox) -> None:
+        """Stop sending to the mailbox."""
+        self._mailboxes.remove(mailbox)
+
+    def _by_asset(self, batches: Sequence[Batch]) -> list[tuple[int, Sequence[Batch]]]:
+        """Split by asset. A device has one, so that is one comparison; signals may have many."""
+        assets = [self._catalog.asset_of[batch.tag] for batch in batches]
+        first = int(assets[0][0])
+        if all((asset == first).all() for asset in assets):
+            return [(first, batches)]
+        return [
+            (int(number), [b.where(a == number) for b, a in zip(batches, assets, strict=True) if (a == number).any()])
+            for number in np.unique(np.concatenate(assets))
+        ]

@@ -1,0 +1,212 @@
+"""The journal on disk: one SQLite file in WAL mode. Blocking; one thread at a time.
+
+    journal(id, format, boot)                               one row; boot counts how often the file was opened
+    asset(number, path, sequence)                           sequence of the asset's newest record
+    tag(number, path, asset, name)                          the numbering of the Catalog, for ever
+    record(position, asset, boot, sequence, received, data) one row per emission, data as in model/encoding.py
+    cursor(name, position)                                  everything up to position is confirmed
+
+A commit writes the WAL without fsync, so it survives the death of the process; `sync` is what bounds the loss of a
+power cut. The file is locked, because two gateways on one journal would give the same sequence twice. A file that
+SQLite cannot read is set aside under another name and reported, and a new one is begun: the gateway must come up. A
+record whose checksum is wrong is skipped, counted and reported.
+"""
+
+import logging
+import os
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from gateway.model import Catalog, Record
+from gateway.model.encoding import Damaged, decode, encode
+
+FORMAT: Final = 1
+_TRIM_ROWS_MAX: Final = 5_000  # per transaction, so that trimming never holds up a commit for long
+_EVER_NS: Final = (1 << 63) - 1
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS journal (id TEXT NOT NULL, format INTEGER NOT NULL, boot INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS asset (
+    number INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, sequence INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS tag (
+    number INTEGER PRIMARY KEY, asset TEXT NOT NULL, name TEXT NOT NULL, UNIQUE (asset, name));
+CREATE TABLE IF NOT EXISTS record (
+    position INTEGER PRIMARY KEY AUTOINCREMENT, asset INTEGER NOT NULL, boot INTEGER NOT NULL,
+    sequence INTEGER NOT NULL, received INTEGER NOT NULL, data BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS cursor (name TEXT PRIMARY KEY, position INTEGER NOT NULL);
+"""
+
+log = logging.getLogger(__name__)
+
+
+class JournalFile:
+    """An open journal file. Raises OSError if the path cannot be written."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self.damaged = 0
+        try:
+            self._db = _open(path)
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                remedy = ": is another gateway running on this folder?" if "locked" in str(error) else ""
+                raise OSError(f"journal {path} cannot be opened: {error}{remedy}") from error
+            aside = _set_aside(path)
+            log.error("journal %s is damaged (%s); set aside as %s, a new one is begun", path, error, aside.name)
+            self._db = _open(path)
+        self.id, self.boot = self._begin()
+        self._wal = os.open(f"{path}-wal", os.O_RDWR)
+        self.last = self._last()
+
+    def close(self) -> None:
+        os.close(self._wal)
+        self._db.close()
+
+    # --- numbering ------------------------------------------------------------------------
+
+    def load(self, catalog: Catalog) -> None:
+        """Give a new catalog the numbers that tags and assets had before."""
+        for (path,) in self._db.execute("SELECT path FROM asset ORDER BY number"):
+            catalog.reserve_asset(path)
+        for asset, name in self._db.execute("SELECT asset, name FROM tag ORDER BY number"):
+            catalog.reserve(asset, name)
+
+    def save(self, catalog: Catalog) -> None:
+        """Store the numbers of all tags and assets; what has been stored before stays."""
+        with self._db:
+            self._db.executemany("INSERT OR IGNORE INTO asset VALUES (?, ?, 0)", list(enumerate(catalog.assets)))
+            self._db.executemany(
+                "INSERT OR IGNORE INTO tag VALUES (?, ?, ?)",
+                [(number, tag.asset, tag.name) for number, tag in enumerate(catalog.tags)],
+            )
+
+    def sequences(self) -> dict[int, int]:
+        """Return the sequence of the newest record of each asset."""
+        return dict(self._db.execute("SELECT number, sequence FROM asset"))
+
+    # --- records --------------------------------------------------------------------------
+
+    def commit(self, records: Sequence[Record], cursors: Mapping[str, int]) -> int:
+        """Write records and cursor positions in one transaction; return the bytes of the records.
+
+        Raises sqlite3.OperationalError if the disk is full or fails; nothing of it is written then.
+        """
+        rows = [(r.position, r.asset, r.boot, r.sequence, r.received, encode(r.batches)) for r in records]
+        newest = {r.asset: r.sequence for r in records}
+        with self._db:
+            self._db.executemany("INSERT INTO record VALUES (?, ?, ?, ?, ?, ?)", rows)
+            self._db.executemany(
+                "UPDATE asset SET sequence = ? WHERE number = ?",
+                [(sequence, asset) for asset, sequence in newest.items()],
+            )
+            self._db.executemany("INSERT OR REPLACE INTO cursor VALUES (?, ?)", list(cursors.items()))
+        return sum(len(row[5]) for row in rows)
+
+    def read(self, after: int, upto: int, records_max: int) -> tuple[list[Record], int]:
+        """Return the records after a position and up to another, at most so many, and how far that reaches.
+
+        Damaged records are left out; positions that were trimmed are simply not there.
+        """
+        rows = self._db.execute(
+            "SELECT * FROM record WHERE position > ? AND position <= ? ORDER BY position LIMIT ?",
+            (after, upto, records_max),
+        ).fetchall()
+        reached = rows[-1][0] if len(rows) == records_max else upto
+        return list(self._intact(rows)), reached
+
+    def sync(self) -> None:
+        """Wait until what was committed is on the disk (fsync of the write-ahead log). Any thread."""
+        os.fsync(self._wal)
+
+    def positions(self) -> dict[str, int]:
+        """Return the confirmed position of every cursor."""
+        return dict(self._db.execute("SELECT name, position FROM cursor"))
+
+    # --- limits ---------------------------------------------------------------------------
+
+    def trim(self, upto: int, received_before: int) -> int:
+        """Forget records up to a position that came before a time; return how many, at most a few thousand."""
+        first = self._db.execute("SELECT received FROM record ORDER BY position LIMIT 1").fetchone()
+        if first is None or first[0] >= received_before:
+            return 0
+        with self._db:
+            return self._db.execute(
+                "DELETE FROM record WHERE position IN (SELECT position FROM record"
+                " WHERE position <= ? AND received < ? ORDER BY position LIMIT ?)",
+                (upto, received_before, _TRIM_ROWS_MAX),
+            ).rowcount
+
+    def trim_oldest(self) -> tuple[int, int]:
+        """Forget the oldest records whoever still wants them; return the oldest position before and after that."""
+        before = self.oldest()
+        self.trim(before + _TRIM_ROWS_MAX - 1, _EVER_NS)
+        return before, self.oldest()
+
+    def oldest(self) -> int:
+        """Return the position of the oldest record, or of the next one if there is none."""
+        (position,) = self._db.execute("SELECT coalesce(min(position), ?) FROM record", (self._last() + 1,)).fetchone()
+        return int(position)
+
+    def size_bytes(self) -> int:
+        """Return the bytes in use; pages that trimming freed do not count, they are used again."""
+        (pages,), (free,), (size,) = (
+            self._db.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "freelist_count", "page_size")
+        )
+        return int((pages - free) * size)
+
+    # --- inside ---------------------------------------------------------------------------
+
+    def _begin(self) -> tuple[str, int]:
+        with self._db:
+            self._db.execute(
+                "INSERT INTO journal SELECT lower(hex(randomblob(8))), ?, 0 WHERE NOT EXISTS (SELECT 1 FROM journal)",
+                (FORMAT,),
+            )
+            identity, version, boot = self._db.execute("SELECT id, format, boot FROM journal").fetchone()
+            if version != FORMAT:
+                raise OSError(f"journal {self.path} has format {version}, this program reads {FORMAT}")
+            self._db.execute("UPDATE journal SET boot = ?", (boot + 1,))
+        return identity, boot + 1
+
+    def _last(self) -> int:
+        """The newest position ever given, also if its record has been trimmed."""
+        row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'record'").fetchone()
+        return int(row[0]) if row else 0
+
+    def _intact(self, rows: Iterable[tuple[int, int, int, int, int, bytes]]) -> Iterable[Record]:
+        for position, asset, boot, sequence, received, data in rows:
+            try:
+                yield Record(position, asset, boot, sequence, received, decode(data))
+            except Damaged as error:
+                self.damaged += 1
+                log.error("journal record %d of boot %d is lost: %s", position, boot, error)
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=1.0, check_same_thread=False)
+    try:
+        db.execute("PRAGMA page_size = 8192")
+        db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        db.execute("PRAGMA wal_autocheckpoint = 2000")
+        db.executescript(_SCHEMA)
+        (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise sqlite3.DatabaseError(found)
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db
+
+
+def _set_aside(path: Path) -> Path:
+    n = 1
+    while (aside := path.with_name(f"{path.name}.damaged-{n}")).exists():
+        n += 1
+    path.rename(aside)
+    for suffix in ("-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+    return aside

@@ -1,0 +1,257 @@
+"""The journal as the gateway sees it: append without waiting, commit in groups, read at cursors.
+
+`append` numbers a record and returns; the writer takes all that waits, commits it in one transaction in its own
+thread, and wakes the cursors. There is no timer in between: at low rates a record is committed by itself at once,
+at high rates the next group gathers while one is being written. Records stay in memory for a while after their
+commit, so that a cursor at the head never reads the disk.
+
+What is bounded, and what is lost at the bound (counted in `lost` by the reason given here):
+
+    records that wait for the disk   memory_bytes_max   the oldest are dropped            journal_behind
+    the file                         size_bytes_max     the oldest records are forgotten  journal_full
+    the disk still fails at the end  -                  what waits in memory              journal_failed
+"""
+
+import asyncio
+import logging
+import sqlite3
+from bisect import bisect_right
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from operator import attrgetter
+
+from gateway.contracts import Clock, Offload
+from gateway.journal.file import JournalFile
+from gateway.model import Batch, Record
+
+_RETRY_S = 1.0
+_READ_RECORDS_MAX = 500
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of the journal, in bytes and seconds. `sync_s` bounds what a power cut can take; 0 is every commit."""
+
+    memory_bytes_max: int = 64 << 20
+    size_bytes_max: int = 2 << 30
+    retention_s: float = 3600.0
+    sync_s: float = 0.25
+    trim_s: float = 2.0
+
+
+class Journal:
+    """One durable log, one writer. `run` is its life; everything else is for the event loop's thread only."""
+
+    def __init__(self, file: JournalFile, offload: Offload, clock: Clock, limits: Limits | None = None) -> None:
+        self.id, self.boot = file.id, file.boot
+        self.limits = limits or Limits()
+        self.appended = self.committed = file.last
+        self.size_bytes = file.size_bytes()
+        self.lost = Counter({"journal_behind": 0, "journal_full": 0, "journal_failed": 0})
+        self.failure = ""
+        self._file = file
+        self._offload = offload
+        self._clock = clock
+        self._sequence = file.sequences()
+        self._waiting: deque[Record] = deque()
+        self._waiting_bytes = 0
+        self._writing = False
+        self._recent: deque[Record] = deque()
+        self._recent_bytes = 0
+        self._cursors: dict[str, Cursor] = {}
+        self._stored = file.positions()
+        self._work = asyncio.Event()
+        self._news = asyncio.Event()
+        self._closed = False
+
+    # --- writing --------------------------------------------------------------------------
+
+    def append(self, asset: int, batches: Sequence[Batch]) -> Record:
+        """Number the batches as one record of the asset and queue it for the disk."""
+        self.appended += 1
+        sequence = self._sequence.get(asset, 0) + 1
+        self._sequence[asset] = sequence
+        record = Record(self.appended, asset, self.boot, sequence, self._clock.now_ns(), tuple(batches))
+        self._waiting.append(record)
+        self._waiting_bytes += record.nbytes
+        while self._waiting_bytes > self.limits.memory_bytes_max and len(self._waiting) > 1:
+            self._waiting_bytes -= self._waiting.popleft().nbytes
+            self._lose("journal_behind", 1)
+        self._work.set()
+        return record
+
+    def close(self) -> None:
+        """Expect no more records: cursors reach their end when they have read the rest, and `run` returns."""
+        self._closed = True
+        self._work.set()
+        self._news.set()
+
+    async def run(self) -> None:
+        """Commit, sync and trim until closed and empty."""
+        async with asyncio.TaskGroup() as tasks:
+            chores = [
+                tasks.create_task(self._every(self.limits.sync_s, self._sync), name="journal sync"),
+                tasks.create_task(self._every(self.limits.trim_s, self._trim), name="journal trim"),
+            ]
+            while self._waiting or not self._closed:
+                await self._work.wait()
+                self._work.clear()
+                await self._commit()
+            self._news.set()
+            for chore in chores:
+                chore.cancel()
+
+    async def finish(self) -> None:
+        """Store where the cursors are and wait for the disk; the last thing to do with a journal."""
+        try:
+            await self._sync()
+        except (sqlite3.Error, OSError) as error:
+            self.failure = str(error)
+            log.error("journal cannot be written at the end: %s. Some of what was sent may be sent again", error)
+
+    # --- reading --------------------------------------------------------------------------
+
+    def cursor(self, name: str) -> "Cursor":
+        """Return the durable cursor of this name; a new one begins with the oldest record there is."""
+        if name not in self._cursors:
+            position = self._stored.get(name)
+            self._cursors[name] = Cursor(self, self._file.oldest() - 1 if position is None else position)
+        return self._cursors[name]
+
+    @property
+    def cursors(self) -> Mapping[str, "Cursor"]:
+        return self._cursors
+
+    async def after(self, position: int) -> tuple[Sequence[Record], int]:
+        """Return the next committed records after a position, and the position that they reach.
+
+        Waits until there are some. Returns none, and the position itself, when the journal is closed and all is read.
+        """
+        while position >= self.committed:
+            if self._closed and not self._waiting and not self._writing:
+                return (), position
+            self._news.clear()
+            await self._news.wait()
+        if self._recent and self._recent[0].position <= position + 1:
+            start = bisect_right(self._recent, position, key=attrgetter("position"))
+            records = list(islice(self._recent, start, start + _READ_RECORDS_MAX))
+            return records, records[-1].position
+        return await self._offload(self._file.read, position, self.committed, _READ_RECORDS_MAX)
+
+    # --- inside ---------------------------------------------------------------------------
+
+    async def _commit(self) -> None:
+        group, moved = list(self._waiting), self._moved()
+        if not group:
+            return
+        self._waiting.clear()
+        self._waiting_bytes = 0
+        self._writing = True
+        try:
+            await self._offload(self._file.commit, group, moved)
+        except sqlite3.Error as error:
+            self._waiting.extendleft(reversed(group))
+            self._waiting_bytes = sum(record.nbytes for record in self._waiting)
+            await self._failed(error)
+            return
+        finally:
+            self._writing = False
+        if self.failure:
+            log.warning("journal can be written again")
+        self.failure = ""
+        self._stored |= moved
+        self._remember(group)
+        self.committed = group[-1].position
+        if self.limits.sync_s == 0:
+            await self._offload(self._file.sync)
+        self._news.set()
+
+    def _remember(self, group: Sequence[Record]) -> None:
+        self._recent.extend(group)
+        self._recent_bytes += sum(record.nbytes for record in group)
+        while self._recent_bytes > self.limits.memory_bytes_max // 8 and len(self._recent) > 1:
+            self._recent_bytes -= self._recent.popleft().nbytes
+
+    def _moved(self) -> dict[str, int]:
+        """The cursors that are further than the file knows."""
+        return {
+            name: cursor.position for name, cursor in self._cursors.items() if self._stored.get(name) != cursor.position
+        }
+
+    async def _failed(self, error: Exception) -> None:
+        """Say once that the disk fails, and try again later; at the end, say what that costs."""
+        if not self.failure:
+            log.error(
+                "journal cannot be written: %s. Readings wait in memory, up to %d MiB; free some space",
+                error,
+                self.limits.memory_bytes_max >> 20,
+            )
+        self.failure = str(error)
+        if self._closed:
+            self._lose("journal_failed", len(self._waiting))
+            self._waiting.clear()
+            return
+        await asyncio.sleep(_RETRY_S)
+        self._work.set()
+
+    async def _every(self, period_s: float, chore: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(period_s or 1.0)
+            try:
+                await chore()
+            except (sqlite3.Error, OSError) as error:
+                await self._failed(error)
+
+    async def _sync(self) -> None:
+        moved = self._moved()
+        if moved:
+            await self._offload(self._file.commit, (), moved)
+            self._stored |= moved
+        await self._offload(self._file.sync)
+
+    async def _trim(self) -> None:
+        confirmed = min((cursor.position for cursor in self._cursors.values()), default=self.committed)
+        now = self._clock.now_ns()
+        await self._offload(self._file.trim, confirmed, now - round(self.limits.retention_s * 1e9))
+        self.size_bytes = await self._offload(self._file.size_bytes)
+        if self.size_bytes > self.limits.size_bytes_max:
+            before, after = await self._offload(self._file.trim_oldest)
+            self._lose("journal_full", max(0, after - max(before, confirmed + 1)))
+
+    def _lose(self, reason: str, records: int) -> None:
+        if records and not self.lost[reason]:
+            log.error("records are being lost: %s", reason)
+        self.lost[reason] += records
+
+
+class Cursor:
+    """A reader of the journal whose place survives restarts.
+
+    `position` is confirmed: the record there, and all before it, will not be read again.
+    """
+
+    def __init__(self, journal: Journal, position: int) -> None:
+        self.position = position
+        self._journal = journal
+        self._reached = position
+
+    @property
+    def behind(self) -> int:
+        """How many records have been appended that are not confirmed."""
+        return self._journal.appended - self.position
+
+    async def next(self) -> Sequence[Record]:
+        """Return the records after the confirmed ones, as many as come at once; none at the end of the journal."""
+        while True:
+            records, self._reached = await self._journal.after(self.position)
+            if records or self._reached == self.position:
+                return records
+            self.confirm()  # what was there has been trimmed or is damaged
+
+    def confirm(self) -> None:
+        """Say that what `next` returned last has arrived at the far side."""
+        self.position = self._reached

@@ -1,0 +1,103 @@
+"""The latest reading of every tag, as columns indexed by tag number.
+
+What may be lost reads this: the API, the live page, the retained topics. It knows the model and nothing else.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.model import Batch, Kind, Quality
+
+_NEVER: Final = np.iinfo(np.int64).min
+
+
+class Latest:
+    """One row per tag. A reading replaces the row unless its source time is older.
+
+    `time`, `quality`  as in a Batch; a tag that was never read has quality BadWaitingForInitialData
+    `kind`             uint8 (n,): the Kind of the value
+    `bits`             uint64 (n,): the value as it lies in memory, unless it is an object
+    `object`           object (n,): the value if it is one
+    `version`          int64 (n,): the number of the update that wrote the row last; `now` is the newest
+    `good_time`        int64 (n,): source time of the last good reading
+    """
+
+    def __init__(self, size: int = 0) -> None:
+        self.now = 0
+        self.bits = np.zeros(size, np.uint64)
+        self.object = np.full(size, None, object)
+        self.kind = np.zeros(size, np.uint8)
+        self.time = np.full(size, _NEVER)
+        self.quality = np.full(size, Quality.BAD_WAITING_FOR_INITIAL_DATA, np.uint32)
+        self.version = np.zeros(size, np.int64)
+        self.good_time = np.full(size, _NEVER)
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    def update(self, batch: Batch) -> None:
+        """Take the newest reading of each tag in the batch; of equal times the later row wins."""
+        if len(batch) == 0:
+            return
+        self._grow(int(batch.tag.max()) + 1)
+        newest = self._newest(batch)
+        tag, kind = newest.tag, newest.kind
+        self.now += 1
+        self.time[tag] = newest.time
+        self.quality[tag] = newest.quality
+        self.kind[tag] = kind
+        self.version[tag] = self.now
+        good = newest.good
+        self.good_time[tag[good]] = newest.time[good]
+        if kind is Kind.OBJECT:
+            self.object[tag] = newest.value
+        else:
+            self.bits[tag] = _bits(newest.value)
+
+    def read(self, tag: NDArray[np.uint32]) -> list[Batch]:
+        """Return the rows of these tags, as one batch per kind of value; tags never read are among the floats."""
+        self._grow(int(tag.max(initial=0)) + 1)
+        kinds = self.kind[tag]
+        return [self._rows(Kind(kind), tag[kinds == kind]) for kind in np.unique(kinds)]
+
+    def changed(self, since: int) -> NDArray[np.uint32]:
+        """Return the numbers of the tags that were written after this version."""
+        return np.flatnonzero(self.version > since).astype(np.uint32)
+
+    def known(self, tag: NDArray[np.uint32]) -> NDArray[np.bool_]:
+        """Where a reading, good or bad, has ever come."""
+        self._grow(int(tag.max(initial=0)) + 1)
+        known: NDArray[np.bool_] = self.time[tag] != _NEVER
+        return known
+
+    def _rows(self, kind: Kind, tag: NDArray[np.uint32]) -> Batch:
+        value = self.object[tag] if kind is Kind.OBJECT else _value(self.bits[tag], kind)
+        time = np.where(self.time[tag] == _NEVER, 0, self.time[tag])
+        if kind is Kind.FLOAT:
+            value = np.where(self.time[tag] == _NEVER, np.nan, value)
+        return Batch(tag, time, value, self.quality[tag])
+
+    def _newest(self, batch: Batch) -> Batch:
+        """The rows that are not older than the table, oldest first: numpy keeps the last of a repeated index."""
+        batch = batch.where(batch.time >= self.time[batch.tag])
+        if (batch.time[1:] < batch.time[:-1]).any():
+            batch = batch.take(np.argsort(batch.time, kind="stable"))
+        return batch
+
+    def _grow(self, size: int) -> None:
+        if size <= len(self):
+            return
+        n, more = len(self), Latest(max(size, 2 * len(self)))
+        for name in ("bits", "object", "kind", "time", "quality", "version", "good_time"):
+            getattr(more, name)[:n] = getattr(self, name)
+            setattr(self, name, getattr(more, name))
+
+
+def _bits(value: NDArray[Any]) -> NDArray[np.uint64]:
+    return value.astype(np.uint64) if value.dtype == np.bool_ else value.view(np.uint64)
+
+
+def _value(bits: NDArray[np.uint64], kind: Kind) -> NDArray[Any]:
+    return bits.astype(np.bool_) if kind is Kind.BOOLEAN else bits.view(kind.dtype)

@@ -1,0 +1,83 @@
+"""The catalog numbers the tags. A number, once given, means the same tag for ever.
+
+Numbers are what travels in the `tag` column of a Batch; everything that is decided per tag is an array or a list
+indexed by them. The catalog only grows; who stores it (the journal does) reserves the old numbers, in
+order, before tags are added.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.model.tag import Tag
+
+
+class Catalog:
+    """An append-only list of tags, with their paths and assets looked up both ways.
+
+    `tags` and `assets` are indexed by number. Iterating yields the numbers of the tags that are configured;
+    those that are merely reserved (they were configured once) are left out.
+    """
+
+    def __init__(self, tags: Iterable[Tag] = ()) -> None:
+        self.tags: list[Tag] = []
+        self.assets: list[str] = []
+        self._number: dict[str, int] = {}
+        self._configured: dict[int, None] = {}
+        self._asset_number: dict[str, int] = {}
+        self._asset_of = np.empty(256, dtype=np.uint32)
+        for tag in tags:
+            self.add(tag)
+
+    def __len__(self) -> int:
+        return len(self.tags)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._configured)
+
+    def __getitem__(self, number: int) -> Tag:
+        return self.tags[number]
+
+    def __contains__(self, path: str) -> bool:
+        return self._number.get(path) in self._configured
+
+    def add(self, tag: Tag) -> int:
+        """Return the number of the tag; a known path keeps its number and takes the new description."""
+        number = self._place(tag)
+        self._configured[number] = None
+        return number
+
+    def reserve(self, asset: str, name: str) -> None:
+        """Give the next number to a path that had it before, whether or not it is configured now."""
+        self._place(Tag(asset, name))
+
+    def reserve_asset(self, path: str) -> int:
+        """Return the number of an asset, new or known."""
+        number = self._asset_number.setdefault(path, len(self.assets))
+        if number == len(self.assets):
+            self.assets.append(path)
+        return number
+
+    def number(self, path: str) -> int:
+        """Return the number of a path. Raises KeyError if the path is not known."""
+        return self._number[path]
+
+    def numbers(self, paths: Iterable[str]) -> NDArray[np.uint32]:
+        """Return the numbers of these paths, shape (n,). Raises KeyError for the first that is not known."""
+        return np.array([self._number[path] for path in paths], dtype=np.uint32)
+
+    @property
+    def asset_of(self) -> NDArray[np.uint32]:
+        """The number of the asset of each tag, shape (len(self),); the names are in `assets`."""
+        return self._asset_of[: len(self.tags)]
+
+    def _place(self, tag: Tag) -> int:
+        number = self._number.setdefault(tag.path, len(self.tags))
+        if number == len(self.tags):
+            self.tags.append(tag)
+            if number == len(self._asset_of):
+                self._asset_of = np.resize(self._asset_of, 2 * number)
+        self.tags[number] = tag
+        self._asset_of[number] = self.reserve_asset(tag.asset)
+        return number

@@ -1,0 +1,45 @@
+"""A tag: one named value of the plant, and where it is in the ISA-95 hierarchy."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+_SEGMENT: Final = re.compile(r"[a-z0-9_-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """One value of one asset, as the configuration describes it.
+
+    `asset` is the path of the machine (`acme/dresden/packaging/line1/filler`), `name` the rest of the path below it
+    (`temperature`, `spindle/speed`). Both are made of segments `[a-z0-9_-]`, so a path is an MQTT topic and a URL
+    as it stands. `unit` is UCUM (`Cel`, `kW.h`); `low` and `high` are the range of the instrument in that unit.
+    """
+
+    asset: str
+    name: str
+    device: str = ""
+    address: str = ""
+    unit: str = ""
+    description: str = ""
+    datatype: str = ""
+    deadband: float = 0.0
+    low: float | None = None
+    high: float | None = None
+    labels: dict[int, str] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        check_path(self.asset)
+        check_path(self.name)
+
+    @property
+    def path(self) -> str:
+        return f"{self.asset}/{self.name}"
+
+
+def check_path(path: str) -> str:
+    """Return the path; raise ValueError naming the first segment that is not `[a-z0-9_-]+`."""
+    for segment in path.split("/"):
+        if not _SEGMENT.fullmatch(segment):
+            raise ValueError(f"{path!r}: segment {segment!r} must be lower-case letters, digits, _ or -")
+    return path

@@ -1,0 +1,115 @@
+"""The latest table against the obvious model: a dictionary of tag to newest reading."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.latest import Latest
+from gateway.model import Batch, Kind, Quality
+from tests.property.strategies import batches, rows
+
+Row = tuple[Any, ...]
+
+FEW = st.integers(0, 9)
+"""Few tags and few times, so that readings repeat, come late and come at the same time."""
+
+EMISSIONS = st.lists(
+    batches(tags=st.one_of(FEW, st.integers(0, 400)), times=st.integers(-5, 5), max_size=8), max_size=12
+)
+
+
+@dataclass
+class Model:
+    """What Latest should know, one reading at a time.
+
+    `good` is the time of the last good reading that was taken, `newest_good` of any: a good one that comes late, after
+    a bad one, counts or does not, depending on whether they came in one batch.
+    """
+
+    reading: dict[int, Row] = field(default_factory=dict)
+    written: dict[int, int] = field(default_factory=dict)
+    good: dict[int, int] = field(default_factory=dict)
+    newest_good: dict[int, int] = field(default_factory=dict)
+
+    def update(self, batch: Batch, version: int) -> None:
+        for row in rows(batch):
+            _, tag, time, _, quality = row
+            good = quality < 0x4000_0000
+            if good:
+                self.newest_good[tag] = max(time, self.newest_good.get(tag, time))
+            if tag not in self.reading or time >= self.reading[tag][2]:
+                self.reading[tag], self.written[tag] = row, version
+                if good:
+                    self.good[tag] = time
+
+
+def told(latest: Latest, tags: list[int]) -> dict[int, Row]:
+    found = latest.read(np.array(tags, np.uint32))
+    return {row[1]: row for batch in found for row in rows(batch)}
+
+
+@settings(deadline=None, max_examples=300)
+@given(EMISSIONS, st.integers(0, 20))
+def test_matches_a_dictionary(emissions: list[Batch], size: int) -> None:
+    latest, model = Latest(size), Model()
+    for batch in emissions:
+        latest.update(batch)
+        model.update(batch, latest.now)
+    assert told(latest, list(model.reading)) == model.reading
+    for tag, accepted in model.good.items():
+        assert accepted <= latest.good_time[tag] <= model.newest_good[tag]
+
+
+@settings(deadline=None, max_examples=200)
+@given(EMISSIONS, st.integers(0, 20), st.integers(0, 12))
+def test_changed_names_what_was_written_since(emissions: list[Batch], size: int, seen: int) -> None:
+    latest, model = Latest(size), Model()
+    versions = [0]
+    for batch in emissions:
+        latest.update(batch)
+        model.update(batch, latest.now)
+        versions.append(latest.now)
+    since = versions[min(seen, len(versions) - 1)]
+    assert latest.changed(since).tolist() == sorted(tag for tag, version in model.written.items() if version > since)
+    assert latest.changed(latest.now).tolist() == []
+
+
+@settings(deadline=None, max_examples=100)
+@given(EMISSIONS, st.lists(st.integers(0, 1000), max_size=6, unique=True))
+def test_known_is_what_ever_came_and_the_rest_waits_for_initial_data(emissions: list[Batch], asked: list[int]) -> None:
+    latest, model = Latest(), Model()
+    for batch in emissions:
+        latest.update(batch)
+        model.update(batch, latest.now)
+    assert latest.known(np.array(asked, np.uint32)).tolist() == [tag in model.reading for tag in asked]
+    answered = told(latest, asked)
+    assert answered.keys() == set(asked)
+    for tag in set(asked) - model.reading.keys():
+        kind, _, time, bits, quality = answered[tag]
+        value = np.array([bits[1]], np.uint64).view(np.float64)
+        assert (kind, time, quality) == (Kind.FLOAT, 0, Quality.BAD_WAITING_FOR_INITIAL_DATA)
+        assert np.isnan(value[0])
+
+
+@settings(deadline=None, max_examples=100)
+@given(EMISSIONS)
+def test_reading_does_not_change_what_is_read(emissions: list[Batch]) -> None:
+    latest = Latest()
+    tags = np.array(sorted({tag for batch in emissions for tag in batch.tag.tolist()}), np.uint32)
+    for batch in emissions:
+        latest.update(batch)
+    before = [rows(batch) for batch in latest.read(tags)]
+    latest.update(Batch.of([500], 9, 1.0))
+    assert [rows(batch) for batch in latest.read(tags)] == before
+
+
+def test_of_equal_times_the_later_row_wins() -> None:
+    latest = Latest(1)
+    latest.update(Batch.of([0, 0, 0], [5, 7, 7], [1.0, 2.0, 3.0]))
+    assert told(latest, [0])[0][3][1] == np.array([3.0]).view(np.uint64)[0]
+    latest.update(Batch.of([0], 7, [4.0]))
+    latest.update(Batch.of([0], 6, [5.0]))
+    assert latest.read(np.array([0], np.uint32))[0].value.tolist() == [4.0]

@@ -1,0 +1,53 @@
+"""Catalog: a number, once given, means the same tag for ever."""
+
+import numpy as np
+import pytest
+
+from gateway.model import Catalog, Tag
+
+
+def test_numbers_count_up_and_stay() -> None:
+    catalog = Catalog([Tag("a/b", "x"), Tag("a/c", "y")])
+    assert [catalog.number("a/b/x"), catalog.number("a/c/y")] == [0, 1]
+    assert catalog.add(Tag("a/b", "z")) == 2
+    assert catalog.add(Tag("a/b", "x", unit="bar")) == 0
+    assert catalog[0].unit == "bar"
+    assert len(catalog) == 3
+
+
+def test_reserved_numbers_are_not_configured_until_they_are_added() -> None:
+    catalog = Catalog()
+    catalog.reserve("a", "old")
+    catalog.reserve("a", "kept")
+    assert catalog.add(Tag("a", "new")) == 2
+    assert catalog.add(Tag("a", "kept", unit="bar")) == 1
+    assert list(catalog) == [2, 1]
+    assert ("a/old" in catalog, "a/kept" in catalog, "a/never" in catalog) == (False, True, False)
+    assert [tag.name for tag in catalog.tags] == ["old", "kept", "new"]
+    assert catalog.number("a/old") == 0
+
+
+def test_numbers_of_many_paths_are_columns() -> None:
+    catalog = Catalog([Tag("a", "x"), Tag("a", "y"), Tag("a", "z")])
+    numbers = catalog.numbers(["a/z", "a/x"])
+    assert numbers.tolist() == [2, 0]
+    assert numbers.dtype == np.uint32
+    with pytest.raises(KeyError, match="a/none"):
+        catalog.numbers(["a/x", "a/none"])
+    with pytest.raises(KeyError):
+        catalog.number("a")
+
+
+def test_every_tag_knows_its_asset_whatever_the_number_of_tags() -> None:
+    catalog = Catalog(Tag(f"asset{i % 7}", f"tag{i}") for i in range(2000))
+    assert catalog.assets == [f"asset{i}" for i in range(7)]
+    assert catalog.asset_of.tolist() == [i % 7 for i in range(2000)]
+
+
+def test_assets_keep_the_numbers_that_were_reserved() -> None:
+    catalog = Catalog()
+    assert [catalog.reserve_asset(path) for path in ("old", "a", "old")] == [0, 1, 0]
+    catalog.add(Tag("b", "x"))
+    catalog.add(Tag("a", "x"))
+    assert catalog.assets == ["old", "a", "b"]
+    assert catalog.asset_of.tolist() == [2, 1]
