@@ -1,0 +1,9 @@
+"""The bus: MQTT topics of the unified namespace, the connection, and the embedded broker.
+
+    topics.py     names of the topics                            pure
+    mqtt.py       one connection to one broker                   paho-mqtt
+    publisher.py  records and retained values onto the bus
+    broker.py     the embedded broker, a child process           nats-server
+
+What a message says is in gateway/payload.py, because the API says the same.
+"""

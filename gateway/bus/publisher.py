@@ -1,0 +1,187 @@
+"""The publisher: records onto the bus in order and confirmed, and the latest value of each tag retained.
+
+Batch messages come from the journal's cursor, so none is lost: a group is written and the cursor moves when the
+broker has confirmed all of it. Retained topics are a view of the latest table instead: what matters of them is how
+things are now, so after an outage only that is sent.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from gateway.bus.mqtt import Message, Mqtt, connect
+from gateway.bus.topics import Topics
+from gateway.contracts import Clock
+from gateway.latest import Latest
+from gateway.mailbox import Mailbox
+from gateway.model import Batch, Catalog, Kind, Record
+from gateway.payload import batch_message, meta_message, tag_messages, timestamps
+
+_PASS_S = 0.05
+"""Retained topics are looked at no more often than this, whatever the plant does."""
+
+_PASS_MESSAGES_MAX = 100
+"""A message costs paho some 0.1 ms, so this bounds what retained topics can take of a core."""
+
+_FAREWELL_S = 2.0
+"""How long the end may wait for a broker to hear that we are going; its last will says the same."""
+
+
+class Publisher:
+    """A Sink, and the connection that it and the retained topics share. `run` is the life of one connection."""
+
+    def __init__(self, urls: Sequence[str], topics: Topics, catalog: Catalog, boot: int, clock: Clock) -> None:
+        self._urls = itertools.cycle(urls)
+        self._topics = topics
+        self._catalog = catalog
+        self._boot = boot
+        self._clock = clock
+        self._mqtt: Mqtt | None = None
+        self._up = asyncio.Event()
+        self.connections = 0
+        self.messages = 0
+
+    async def run(self, up: Callable[[], None]) -> None:
+        """Connect, say that the gateway is online and what its tags are, and stay until the connection is lost.
+
+        `up` is called when the connection stands. Raises OSError when there is none any more.
+        """
+        will = Message(self._topics.status, self._status(online=False), retain=True)
+        async with connect(next(self._urls), f"itot-gateway-{self._topics.gateway}", will) as mqtt:
+            await mqtt.publish([Message(self._topics.status, self._status(online=True), retain=True), *self._meta()])
+            self._mqtt = mqtt
+            self.connections += 1
+            self._up.set()
+            up()
+            try:
+                await mqtt.lost()
+            except asyncio.CancelledError:
+                with suppress(TimeoutError, ConnectionError):
+                    async with asyncio.timeout(_FAREWELL_S):
+                        await mqtt.publish([will])
+                raise
+            finally:
+                self._mqtt = None
+                self._up.clear()
+
+    async def write(self, records: Sequence[Record]) -> None:
+        """Publish each record as one batch message and wait for the broker's word; wait for a broker if need be."""
+        gateway = self._topics.gateway
+        await self.publish(
+            [
+                Message(self._topics.batch(self._catalog.assets[r.asset]), batch_message(r, self._catalog, gateway))
+                for r in records
+            ]
+        )
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        """Publish over the connection there is, or the next one. Raises ConnectionError if it is lost meanwhile."""
+        while self._mqtt is None:
+            await self._up.wait()
+        await self._mqtt.publish(messages)
+        self.messages += len(messages)
+
+    def _status(self, *, online: bool) -> bytes:
+        (now,) = timestamps(np.array([self._clock.now_ns()]))
+        return orjson.dumps({"online": online, "gateway": self._topics.gateway, "boot": self._boot, "timestamp": now})
+
+    def _meta(self) -> list[Message]:
+        by_asset: dict[str, list[int]] = {}
+        for number in self._catalog:
+            by_asset.setdefault(self._catalog[number].asset, []).append(number)
+        return [
+            Message(self._topics.meta(asset), meta_message([self._catalog[n] for n in numbers]), retain=True)
+            for asset, numbers in by_asset.items()
+        ]
+
+
+class Retained:
+    """Keeps one retained topic per tag at its latest value: by exception, with deadband, and not too often.
+
+    A change that a later one overtakes before its turn is never sent; the batch messages have it.
+    """
+
+    def __init__(
+        self, publisher: Publisher, topics: Topics, catalog: Catalog, latest: Latest, interval_s: float
+    ) -> None:
+        self.mailbox = Mailbox(1)
+        self._publisher = publisher
+        self._topics = topics
+        self._catalog = catalog
+        self._latest = latest
+        self._interval_s = interval_s
+        self._deadband = np.array([tag.deadband for tag in catalog.tags])
+        self._connection = 0
+        self._seen = 0
+        self._sent = Latest(len(catalog))
+        self._sent_at: NDArray[np.float64] = np.full(len(catalog), -np.inf)
+        self._pending = np.zeros(len(catalog), np.bool_)
+
+    async def run(self, up: Callable[[], None]) -> None:
+        """Publish what changes, for ever; after a lost connection, everything anew."""
+        up()
+        while True:
+            if self._connection != self._publisher.connections:
+                self._forget()
+            try:
+                await self._publish_due()
+            except ConnectionError:
+                self._forget()
+            await asyncio.sleep(_PASS_S)
+            if not self._pending.any():
+                await self.mailbox.take()
+
+    async def _publish_due(self) -> None:
+        now = asyncio.get_running_loop().time()
+        self._look()
+        due = np.flatnonzero(self._pending & (now - self._sent_at >= self._interval_s)).astype(np.uint32)
+        due = due[np.argsort(self._sent_at[due], kind="stable")][:_PASS_MESSAGES_MAX]
+        if len(due) == 0:
+            return
+        batches = self._latest.read(due)
+        await self._publisher.publish([message for batch in batches for message in self._messages(batch)])
+        self._pending[due] = False
+        self._sent_at[due] = now
+        for batch in batches:
+            self._sent.update(batch)
+
+    def _look(self) -> None:
+        """Mark the tags that differ from what was sent."""
+        new = self._latest.changed(self._seen)
+        self._seen = self._latest.now
+        if len(new):
+            self._pending[new] |= _differs(self._latest, self._sent, new, self._deadband)
+
+    def _messages(self, batch: Batch) -> list[Message]:
+        tags = [self._catalog[number] for number in batch.tag.tolist()]
+        return [Message(self._topics.tag(tag.path), payload, retain=True) for tag, payload in tag_messages(batch, tags)]
+
+    def _forget(self) -> None:
+        self._connection = self._publisher.connections
+        self._seen = 0
+        self._sent = Latest(len(self._catalog))
+        self._sent_at[:] = -np.inf
+        self._pending[:] = False
+
+
+def _differs(now: Latest, sent: Latest, tag: NDArray[np.uint32], deadband: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Where a reading is worth a message: another quality, another kind, or a value beyond the deadband."""
+    other = (now.quality[tag] != sent.quality[tag]) | (now.kind[tag] != sent.kind[tag])
+    number = now.kind[tag] == Kind.FLOAT
+    with np.errstate(invalid="ignore"):
+        far = np.abs(now.bits[tag].view(np.float64) - sent.bits[tag].view(np.float64)) > deadband[tag]
+    moved = np.where(number, far, now.bits[tag] != sent.bits[tag])
+    text = now.kind[tag] == Kind.OBJECT
+    if text.any():
+        moved[text] = [_unlike(a, b) for a, b in zip(now.object[tag[text]], sent.object[tag[text]], strict=True)]
+    different: NDArray[np.bool_] = other | moved
+    return different
+
+
+def _unlike(a: object, b: object) -> bool:
+    return isinstance(a, np.ndarray) or a != b

@@ -1,0 +1,33 @@
+"""Topics of the unified namespace: `{root}/{enterprise}/{site}/{area}/{line}/{asset...}/...`. Pure.
+
+Asset and tag paths are made of `[a-z0-9_-]` only, so they are topics as they stand; segments that begin with an
+underscore are ours.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """`root` is the first level, `site` the path of enterprise and site, `gateway` the name of this gateway."""
+
+    root: str
+    site: str
+    gateway: str
+
+    def batch(self, asset: str) -> str:
+        """Every reading of an asset, in columns; not retained."""
+        return f"{self.root}/{asset}/_batch"
+
+    def tag(self, path: str) -> str:
+        """The latest value of one tag; retained."""
+        return f"{self.root}/{path}"
+
+    def meta(self, asset: str) -> str:
+        """What the tags of an asset are; retained."""
+        return f"{self.root}/{asset}/_meta"
+
+    @property
+    def status(self) -> str:
+        """Whether this gateway is online; retained, and the last will."""
+        return f"{self.root}/{self.site}/_gateway/{self.gateway}/status"

@@ -1,0 +1,11 @@
+"""The historian: every reading, kept in columns, and asked for by time.
+
+    chunk.py    readings of one series as compressed bytes, and back       pure
+    rollup.py   readings of many series to one row per series and minute   pure
+    schema.py   the tables, one schema for SQLite and PostgreSQL
+    history.py  the database: append, compact, query, retention
+    sink.py     from the journal's cursor into the database
+
+Two stages, because readings arrive by time and are asked for by tag: what arrives is appended as it is to `tail`, a few
+times per second; now and then the tail is sorted into chunks of one series each. A query reads both.
+"""

@@ -1,0 +1,97 @@
+"""From the journal's cursor into history, exactly once, and the chores of the database.
+
+How far the journal is stored is written in the same transaction as the readings, so records that come again are
+known and passed over. A database that is away is the drain's business: its cursor waits.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from sqlalchemy.exc import SQLAlchemyError
+
+from gateway.contracts import Clock, Offload
+from gateway.historian.history import COMPACT_READINGS, History, Progress
+from gateway.model import Batch, Catalog, Record
+
+_UNKNOWN = np.uint32(0xFFFF_FFFF)
+_CHORES_S = 10.0
+_TAIL_AGE_NS = 600_000_000_000
+"""The tail is compacted when its oldest reading is ten minutes old: chunks of 600 readings at 1 Hz."""
+
+
+class Historian:
+    """A Sink. `chores` compacts and forgets until cancelled."""
+
+    def __init__(
+        self,
+        history: History,
+        offload: Offload,
+        catalog: Catalog,
+        clock: Clock,
+        *,
+        gateway: str,
+        journal: str,
+        retention_s: float,
+    ) -> None:
+        self._history = history
+        self._offload = offload
+        self._catalog = catalog
+        self._clock = clock
+        self._gateway = gateway
+        self._journal = journal
+        self._retention_ns = round(retention_s * 1e9)
+        self._stored: int | None = None
+        self._series = np.full(len(catalog), _UNKNOWN)
+        self.readings = 0
+
+    async def write(self, records: Sequence[Record]) -> None:
+        """Store the records in one transaction. Raises ConnectionError if the database does not take them."""
+        try:
+            self.readings += await self._offload(self._write, records, self._clock.now_ns())
+        except SQLAlchemyError as error:
+            self._stored = None
+            raise ConnectionError(f"history cannot be written: {_first_line(error)}") from error
+
+    async def chores(self, up: Callable[[], None]) -> None:
+        """Compact the tail and forget what is too old, now and then. Raises ConnectionError as `write` does."""
+        while True:
+            try:
+                await self._offload(self._tidy, self._clock.now_ns())
+            except SQLAlchemyError as error:
+                raise ConnectionError(f"history cannot be compacted: {_first_line(error)}") from error
+            up()
+            await asyncio.sleep(_CHORES_S)
+
+    def _write(self, records: Sequence[Record], now_ns: int) -> int:
+        if self._stored is None:
+            self._stored = self._history.stored(self._gateway, self._journal)
+        new = [record for record in records if record.position > self._stored]
+        if not new:
+            return 0
+        batches = [self._by_series(batch) for record in new for batch in record.batches]
+        self._history.append(batches, Progress(self._gateway, self._journal, new[-1].position), now_ns)
+        self._stored = new[-1].position
+        return sum(map(len, batches))
+
+    def _by_series(self, batch: Batch) -> Batch:
+        """The batch with series instead of tags."""
+        if len(self._series) < len(self._catalog):
+            self._series = np.append(self._series, np.full(len(self._catalog) - len(self._series), _UNKNOWN))
+        series = self._series[batch.tag]
+        new = np.unique(batch.tag[series == _UNKNOWN])
+        if len(new):
+            self._series[new] = self._history.series([self._catalog[number] for number in new.tolist()])
+            series = self._series[batch.tag]
+        return Batch(series, batch.time, batch.value, batch.quality)
+
+    def _tidy(self, now_ns: int) -> None:
+        waiting, oldest = self._history.tail()
+        while waiting >= COMPACT_READINGS or (waiting and now_ns - oldest > _TAIL_AGE_NS):
+            self._history.compact()
+            waiting, oldest = self._history.tail()
+        self._history.forget(now_ns - self._retention_ns)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]

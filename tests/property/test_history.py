@@ -1,0 +1,197 @@
+"""History on SQLite against a plain list: append, compact, forget and reopen in any order, and ask after each."""
+
+import math
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from gateway.historian.history import History, Progress
+from gateway.historian.rollup import MINUTE_NS
+from gateway.historian.schema import engine
+from gateway.model import Batch, Kind, Tag
+from tests.property.strategies import column, exact
+
+KINDS = {
+    "float": Kind.FLOAT,
+    "integer": Kind.INTEGER,
+    "unsigned": Kind.UNSIGNED,
+    "text": Kind.OBJECT,
+    "state": Kind.BOOLEAN,
+}
+TAGS = {name: Tag("plant/machine", name, unit="bar") for name in [*KINDS, "changing"]}
+"""A tag of each kind, and one whose kind changes."""
+
+SECONDS = st.integers(-90, 400)
+QUALITIES = st.sampled_from([0, 0, 0, 0x408F_0000, 0x808A_0000])
+VALUES: dict[Kind, st.SearchStrategy[Any]] = {
+    Kind.FLOAT: st.sampled_from([math.nan, math.inf, -0.0, 0.1, 72.5, -3.25, 1e6]),
+    Kind.INTEGER: st.integers(-1000, 1000),
+    Kind.UNSIGNED: st.integers(0, 1000),
+    Kind.OBJECT: st.sampled_from(["", "Grüße", None]),
+    Kind.BOOLEAN: st.booleans(),
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One reading of the list; `chunk` numbers the compaction that took it, 0 as long as it is in the tail."""
+
+    tag: str
+    kind: Kind
+    time: int
+    value: Any
+    quality: int
+    chunk: int = 0
+
+
+@st.composite
+def emissions(draw: st.DrawFn) -> list[Reading]:
+    """Readings that arrive together, of several tags and kinds, in any order of time."""
+    found = []
+    for _ in range(draw(st.integers(1, 8))):
+        name = draw(st.sampled_from([*TAGS]))
+        kind = KINDS.get(name) or draw(st.sampled_from([Kind.FLOAT, Kind.BOOLEAN]))
+        time = draw(SECONDS) * 1_000_000_000 + draw(st.sampled_from([0, 0, 1]))
+        found.append(Reading(name, kind, time, draw(VALUES[kind]), draw(QUALITIES)))
+    return found
+
+
+def told(kind: Kind, time: Iterable[int], value: Iterable[Any], quality: Iterable[int]) -> list[Any]:
+    return [(kind, t, exact(v), q) for t, v, q in zip(time, value, quality, strict=True)]
+
+
+class HistoryMachine(RuleBasedStateMachine):
+    """The list is in order of arrival."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.url = f"sqlite:///{Path(self.folder.name) / 'history.db'}"
+        self.history = History(engine(self.url))
+        self.list: list[Reading] = []
+        self.position = 0
+        self.compactions = 0
+        self.forgotten = -(2**60)
+
+    def teardown(self) -> None:
+        self.history.close()
+        self.folder.cleanup()
+
+    @rule(emitted=emissions())
+    def append(self, emitted: list[Reading]) -> None:
+        self.position += 1
+        numbers = dict(zip(TAGS, self.history.series(list(TAGS.values())).tolist(), strict=True))
+        batches = []
+        for kind in Kind:
+            rows = [reading for reading in emitted if reading.kind is kind]
+            if rows:
+                value = (
+                    np.array([r.value for r in rows]) if kind is Kind.FLOAT else column(kind, [r.value for r in rows])
+                )
+                batches.append(
+                    Batch.of([numbers[r.tag] for r in rows], [r.time for r in rows], value, [r.quality for r in rows])
+                )
+        self.history.append(batches, Progress("gw1", "journal", self.position), self.position)
+        self.list += emitted
+
+    @rule()
+    def compact(self) -> None:
+        self.compactions += 1
+        waiting = [reading for reading in self.list if not reading.chunk]
+        assert self.history.tail()[0] == len(waiting)
+        assert self.history.compact() == len(waiting)
+        self.list = [
+            reading
+            if reading.chunk
+            else Reading(reading.tag, reading.kind, reading.time, reading.value, reading.quality, self.compactions)
+            for reading in self.list
+        ]
+
+    @rule(second=SECONDS)
+    def forget(self, second: int) -> None:
+        """Whole chunks go: those of which every reading is older."""
+        before = second * 1_000_000_000
+        self.forgotten = max(self.forgotten, before)
+        newest: dict[Any, int] = {}
+        for r in self.list:
+            newest[r.tag, r.kind, r.chunk] = max(r.time, newest.get((r.tag, r.kind, r.chunk), r.time))
+        self.history.forget(before)
+        self.list = [r for r in self.list if not r.chunk or newest[r.tag, r.kind, r.chunk] >= before]
+
+    @rule()
+    def reopen(self) -> None:
+        self.history.close()
+        self.history = History(engine(self.url))
+
+    @rule(name=st.sampled_from([*TAGS]), start=SECONDS, length=st.integers(0, 300))
+    def ask_for_a_range(self, name: str, start: int, length: int) -> None:
+        self.check(name, start * 1_000_000_000, (start + length) * 1_000_000_000)
+
+    @rule(name=st.sampled_from([*KINDS]), start=SECONDS, length=st.integers(1, 300), minutes=st.sampled_from([1, 2, 5]))
+    def ask_for_buckets(self, name: str, start: int, length: int, minutes: int) -> None:
+        width = minutes * MINUTE_NS
+        start_ns = max(start * 1_000_000_000, self.forgotten + width)
+        end_ns = start_ns + length * 1_000_000_000
+        rows = self.history.aggregate(f"plant/machine/{name}", start_ns, end_ns, width).rows()
+        wanted = self.buckets(name, start_ns // width * width, -(-end_ns // width) * width, width)
+        assert [row["bucket"] for row in rows] == [*wanted]
+        for row in rows:
+            numbers = ("count", "good", "minimum", "maximum", "first", "first_time", "last", "last_time")
+            total, rest = wanted[row["bucket"]]
+            assert tuple(row[number] for number in numbers) == rest
+            assert row["total"] == pytest.approx(total)
+
+    @invariant()
+    def has_what_the_list_has(self) -> None:
+        for name in TAGS:
+            self.check(name, -(2**62), 2**62)
+        assert self.history.stored("gw1", "journal") == self.position
+
+    def check(self, name: str, start_ns: int, end_ns: int) -> None:
+        found = self.history.readings(f"plant/machine/{name}", start_ns, end_ns)
+        rows = [row for part in found for row in told(*columns(part))]
+        wanted = [r for r in self.list if r.tag == name and start_ns <= r.time < end_ns]
+        for kind in Kind:
+            sorted_ = sorted((r for r in wanted if r.kind is kind), key=lambda r: r.time)
+            of_kind = told(kind, *zip(*((r.time, r.value, r.quality) for r in sorted_), strict=True)) if sorted_ else []
+            assert [row for row in rows if row[0] is kind] == of_kind
+        assert len(rows) == len(wanted)
+
+    def buckets(self, name: str, start_ns: int, end_ns: int, width: int) -> dict[int, tuple[float, tuple[Any, ...]]]:
+        """What one would compute from the list, by bucket: total, and the rest."""
+        found: dict[int, list[Reading]] = {}
+        for reading in sorted(self.list, key=lambda r: r.time):
+            if reading.tag == name and start_ns <= reading.time < end_ns:
+                found.setdefault(reading.time // width * width, []).append(reading)
+        return {bucket: summary(readings) for bucket, readings in found.items()}
+
+
+def columns(part: Any) -> tuple[Kind, list[int], list[Any], list[int]]:
+    batch = Batch(np.zeros(len(part), np.uint32), part.time, part.value, part.quality)
+    return batch.kind, part.time.tolist(), part.value.tolist(), part.quality.tolist()
+
+
+def summary(readings: Sequence[Reading]) -> tuple[float, tuple[Any, ...]]:
+    numbers = [
+        (r.time, float(r.value))
+        for r in readings
+        if r.kind is not Kind.OBJECT and r.quality < 0x4000_0000 and math.isfinite(r.value)
+    ]
+    if not numbers:
+        return 0.0, (len(readings), 0, None, None, None, 0, None, 0)
+    values = [value for _, value in numbers]
+    (early, _), (late, last) = numbers[0], numbers[-1]
+    first = [value for time, value in numbers if time == early][-1]
+    return sum(values), (len(readings), len(values), min(values), max(values), first, early, last, late)
+
+
+HistoryMachine.TestCase.settings = settings(deadline=None, max_examples=25, stateful_step_count=15)
+TestHistory = HistoryMachine.TestCase

@@ -1,0 +1,143 @@
+"""History: series, progress and transactions, case by case."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from gateway.historian.history import History, Progress
+from gateway.historian.rollup import MINUTE_NS
+from gateway.historian.schema import engine
+from gateway.historian.sink import Historian
+from gateway.model import Batch, Catalog, Record, Tag
+from tests.inline import inline
+from tests.simulation.loop import LoopClock, simulate
+
+X, Y = Tag("plant/a", "x", unit="bar"), Tag("plant/a", "y")
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Engine]:
+    opened = engine(f"sqlite:///{tmp_path / 'history.db'}")
+    yield opened
+    opened.dispose()
+
+
+def values(history: History, path: str = "plant/a/x") -> list[object]:
+    return [value for part in history.readings(path, -(2**62), 2**62) for value in part.value.tolist()]
+
+
+def test_a_series_keeps_its_number(database: Engine) -> None:
+    history = History(database)
+    one, other = history.series([X, Y]).tolist()
+    assert one != other
+    assert history.series([Y, X, Y]).tolist() == [other, one, other]
+    assert History(database).series([X]).tolist() == [one]
+
+
+def test_a_path_without_history_has_no_readings(database: Engine) -> None:
+    history = History(database)
+    assert history.readings("plant/a/none", -(2**62), 2**62) == []
+    assert len(history.aggregate("plant/a/none", 0, MINUTE_NS, MINUTE_NS)) == 0
+
+
+def test_an_empty_tail_can_be_compacted(database: Engine) -> None:
+    history = History(database)
+    assert history.tail() == (0, 0)
+    assert history.compact() == 0
+
+
+def test_progress_is_kept_by_gateway_and_journal(database: Engine) -> None:
+    history = History(database)
+    assert history.stored("gw1", "j1") == 0
+    history.append([], Progress("gw1", "j1", 5), 0)
+    history.append([], Progress("gw1", "j1", 7), 0)
+    history.append([], Progress("gw2", "j2", 3), 0)
+    assert [history.stored(*key) for key in (("gw1", "j1"), ("gw2", "j2"), ("gw1", "j2"))] == [7, 3, 0]
+
+
+def test_what_fails_halfway_has_not_happened(database: Engine) -> None:
+    """Readings and progress are one transaction; so are chunks, roll-ups and what is taken from the tail."""
+    history = History(database)
+    history.series([X])
+    history.append([Batch.of([1], 0, [1.0])], Progress("gw1", "j1", 1), 0)
+    forbid(database, "progress", "UPDATE")
+    with pytest.raises(DBAPIError):
+        history.append([Batch.of([1], 1, [2.0])], Progress("gw1", "j1", 2), 0)
+    forbid(database, "tail", "DELETE")
+    with pytest.raises(DBAPIError):
+        history.compact()
+    assert (values(history), history.stored("gw1", "j1"), history.tail()[0]) == ([1.0], 1, 1)
+
+
+def forbid(database: Engine, table: str, what: str) -> None:
+    """Let the database refuse something, as if the disk were full at that moment."""
+    with database.begin() as db:
+        db.execute(text(f"CREATE TRIGGER no_{table} BEFORE {what} ON {table} BEGIN SELECT RAISE(ABORT, 'full'); END"))
+
+
+# --- from the journal ---------------------------------------------------------------------
+
+
+def record(position: int, value: float, boot: int = 1) -> Record:
+    return Record(position, 0, boot, position, 0, (Batch.of([0], position, [value]),))
+
+
+def historian(database: Engine, catalog: Catalog) -> Historian:
+    return Historian(History(database), inline, catalog, LoopClock(), gateway="gw1", journal="j1", retention_s=3600.0)
+
+
+def test_records_that_come_again_are_stored_once(database: Engine) -> None:
+    async def world() -> list[int]:
+        sink = historian(database, Catalog([X]))
+        counts = []
+        for group in ([record(1, 0.1), record(2, 0.2)], [record(2, 0.2), record(3, 0.3)], [record(1, 0.1)]):
+            await sink.write(group)
+            counts.append(sink.readings)
+        again = historian(database, Catalog([X]))  # after a restart
+        await again.write([record(2, 0.2), record(3, 0.3), record(4, 0.4, boot=2)])
+        return [*counts, again.readings]
+
+    assert simulate(world()) == [2, 3, 3, 1]
+    assert values(History(database)) == [0.1, 0.2, 0.3, 0.4]
+
+
+def test_a_tag_that_is_new_gets_its_series_when_it_comes(database: Engine) -> None:
+    async def world() -> None:
+        catalog = Catalog([X])
+        sink = historian(database, catalog)
+        await sink.write([record(1, 0.1)])
+        catalog.add(Y)
+        await sink.write([Record(2, 0, 1, 2, 0, (Batch.of([1, 0], 5, [7.0, 8.0]),))])
+
+    simulate(world())
+    assert (values(History(database)), values(History(database), "plant/a/y")) == ([0.1, 8.0], [7.0])
+
+
+def test_a_database_that_refuses_is_away_and_gets_the_same_records_later(database: Engine) -> None:
+    async def world() -> None:
+        sink = historian(database, Catalog([X]))
+        await sink.write([record(1, 0.1)])
+        forbid(database, "progress", "UPDATE")
+        with pytest.raises(ConnectionError, match=r"history cannot be written: .*full"):
+            await sink.write([record(2, 0.2)])
+        with database.begin() as db:
+            db.execute(text("DROP TRIGGER no_progress"))
+        await sink.write([record(2, 0.2), record(3, 0.3)])
+
+    simulate(world())
+    assert values(History(database)) == [0.1, 0.2, 0.3]
+
+
+def test_readings_of_the_wildest_times_can_be_stored(database: Engine) -> None:
+    history = History(database)
+    history.series([X])
+    extremes = [-(2**63), -1, 0, 2**63 - 1]
+    history.append([Batch.of([1] * 4, extremes, np.arange(4.0))], Progress("gw1", "j1", 1), 0)
+    for _ in range(2):
+        (found,) = history.readings("plant/a/x", -(2**63), 2**63 - 1)
+        assert found.time.tolist() == extremes[:3]
+        history.compact()
