@@ -40,7 +40,7 @@ lock:  ## resolve the lock files anew (needs uv)
 	  -c requirements.lock -o requirements-dev.lock
 
 schema: .venv/run  ## write the JSON Schema of the configuration
-	$(BIN)/python -m gateway.config.export > config/schema.json
+	$(BIN)/gateway check --schema > config/schema.json
 
 clean:
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage*

@@ -1,0 +1,12 @@
+"""The HTTP side: REST for IT, a live page for people. FastAPI; OpenAPI 3.1.
+
+plant.py      what the application hands in; the API knows nothing else of the gateway
+app.py        the application: routes, errors, tokens, headers
+problems.py   every error as problem+json (RFC 9457)
+times.py      points in time as people and programs write them
+browse.py     /api/v1/assets, tags, devices
+readings.py   /api/v1/values, history
+stream.py     /api/v1/stream: values as they change (server-sent events)
+health.py     /livez /readyz /healthz /metrics
+page/         the live page: plain HTML, CSS and JavaScript, nothing from elsewhere
+"""

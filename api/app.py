@@ -1,0 +1,91 @@
+"""The HTTP application: all routes, their errors, who may ask, and what a browser may do.
+
+Without tokens everybody who reaches it may read, so without tokens it only listens on this machine (the
+configuration sees to that). With tokens every request but the probes and the page's own files needs one.
+"""
+
+import hmac
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+from fastapi_offline import FastAPIOffline
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api import browse, health, problems, readings, stream
+from api.plant import Plant
+from api.problems import problem
+
+_PAGE: Final = Path(__file__).parent / "page"
+_OPEN: Final = {"/livez", "/readyz", "/", *(f"/{file.name}" for file in _PAGE.glob("*"))}
+_HEADERS: Final = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+]
+_CONTENT_SECURITY: Final = b"default-src 'self'; img-src 'self' data:; frame-ancestors 'none'"
+
+
+def create(plant: Plant, tokens: Mapping[str, str]) -> ASGIApp:
+    """Return the application; `tokens` are the bearer tokens by the name of their owner, none for open access."""
+    app: FastAPI = FastAPIOffline(
+        redoc_url=None,
+        title="IT/OT gateway",
+        version=plant.version,
+        description="Readings of a plant, as they are and as they were. Times are UTC, ranges half-open [from, to).",
+        openapi_tags=[
+            {"name": "plant", "description": "What there is"},
+            {"name": "readings", "description": "What it says and said"},
+            {"name": "health", "description": "How the gateway is doing"},
+        ],
+    )
+    problems.install(app)
+    for part in (browse, readings, stream, health):
+        app.include_router(part.router(plant))
+    app.mount("/", StaticFiles(directory=_PAGE, html=True), name="page")
+    return _Headers(_Tokens(app, tokens) if tokens else app)
+
+
+class _Tokens:
+    """Lets requests through that carry one of the tokens."""
+
+    def __init__(self, app: ASGIApp, tokens: Mapping[str, str]) -> None:
+        self._app = app
+        self._tokens = [token.encode() for token in tokens.values()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or self._may(scope):
+            await self._app(scope, receive, send)
+            return
+        answer = problem(
+            401, "this needs a token: send Authorization: Bearer ...", headers={"WWW-Authenticate": "Bearer"}
+        )
+        await answer(scope, receive, send)
+
+    def _may(self, scope: Scope) -> bool:
+        if scope["path"] in _OPEN:
+            return True
+        kind, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
+        given = token.strip().encode()
+        matches = [hmac.compare_digest(given, known) for known in self._tokens]
+        return kind.lower() == "bearer" and any(matches)
+
+
+class _Headers:
+    """Adds the headers that tell a browser to be careful."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def careful(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *_HEADERS]
+                if not scope["path"].startswith("/docs"):
+                    message["headers"].append((b"content-security-policy", _CONTENT_SECURITY))
+            await send(message)
+
+        await self._app(scope, receive, careful if scope["type"] == "http" else send)

@@ -1,0 +1,117 @@
+"""How the gateway is doing: for orchestrators, for people, for Prometheus."""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+from pydantic import BaseModel, Field
+
+from api.browse import moment
+from api.plant import Device, Part, Plant
+
+
+class Check(BaseModel):
+    """One thing that was looked at."""
+
+    status: Literal["pass", "warn", "fail"]
+    since: str | None
+    detail: str = ""
+
+
+class HealthInfo(BaseModel):
+    """The whole gateway. `warn`: it works, something outside does not; `fail`: it cannot do its work."""
+
+    status: Literal["pass", "warn", "fail"]
+    version: str
+    gateway: str
+    started: str | None
+    checks: dict[str, Check] = Field(description="by name: broker, sinks, journal, and every device")
+
+
+def router(plant: Plant) -> APIRouter:
+    routes = APIRouter(tags=["health"])
+    registry = CollectorRegistry()
+    registry.register(_Collector(plant))
+    ProcessCollector(registry=registry)
+
+    @routes.get("/livez", operation_id="livez")
+    async def livez() -> dict[str, str]:
+        """Answer, which is all that is asked: the event loop turns."""
+        return {"status": "pass"}
+
+    @routes.get("/readyz", operation_id="readyz", responses={503: {"model": HealthInfo}})
+    async def readyz() -> JSONResponse:
+        """Answer 200 if readings can be taken and kept; a device that is away does not matter for that."""
+        return _answer(_health(plant, plant.parts(), ()))
+
+    @routes.get("/healthz", operation_id="healthz", response_model=HealthInfo, responses={503: {"model": HealthInfo}})
+    async def healthz() -> JSONResponse:
+        """Answer how every part and every device is doing."""
+        return _answer(_health(plant, plant.parts(), plant.devices()))
+
+    @routes.get("/metrics", operation_id="metrics", response_class=Response)
+    async def metrics() -> Response:
+        """Answer in the text format of Prometheus."""
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    return routes
+
+
+def _health(plant: Plant, parts: Sequence[Part], devices: Sequence[Device]) -> HealthInfo:
+    checks = {part.name: _check(part, down="fail" if part.name == "journal" else "warn") for part in parts}
+    checks |= {f"device {device.name}": _check(device, down="warn") for device in devices}
+    found = {check.status for check in checks.values()}
+    return HealthInfo(
+        status="fail" if "fail" in found else "warn" if "warn" in found else "pass",
+        version=plant.version,
+        gateway=plant.gateway,
+        started=moment(plant.started_ns),
+        checks=checks,
+    )
+
+
+def _check(one: Part | Device, *, down: Literal["warn", "fail"]) -> Check:
+    well = one.state == "up"
+    return Check(
+        status="pass" if well else down, since=moment(one.since_ns), detail="" if well else one.error or one.state
+    )
+
+
+def _answer(health: HealthInfo) -> JSONResponse:
+    return JSONResponse(
+        health.model_dump(), 503 if health.status == "fail" else 200, media_type="application/health+json"
+    )
+
+
+class _Collector(Collector):
+    """Metrics from the plant's own counts, made when they are asked for."""
+
+    def __init__(self, plant: Plant) -> None:
+        self._plant = plant
+
+    def collect(self) -> Iterable[Metric]:
+        info = InfoMetricFamily("gateway_build", "version of the gateway")
+        info.add_metric((), {"version": self._plant.version, "gateway": self._plant.gateway})
+        yield info
+        yield GaugeMetricFamily("gateway_start_time_seconds", "when it was started", self._plant.started_ns / 1e9)
+        yield from _metrics("device", self._plant.devices())
+        yield from _metrics("part", self._plant.parts())
+
+
+def _metrics(label: str, things: Sequence[Device] | Sequence[Part]) -> Iterable[Metric]:
+    up = GaugeMetricFamily(f"gateway_{label}_up", f"1 if the {label} works", labels=(label,))
+    families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
+    for thing in things:
+        up.add_metric((thing.name,), float(thing.state == "up"))
+        for kind, numbers in ((CounterMetricFamily, thing.counts), (GaugeMetricFamily, thing.gauges)):
+            for name, number in numbers.items():
+                if name not in families:
+                    families[name] = kind(f"gateway_{label}_{name}", name.replace("_", " "), labels=(label,))
+                families[name].add_metric((thing.name,), float(number))
+    yield up
+    yield from families.values()

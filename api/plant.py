@@ -1,0 +1,124 @@
+"""What the application hands to the API: views of the plant, none of which can change it."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.model import Batch, Catalog
+
+
+class Latest(Protocol):
+    """The latest reading of every tag. `now` grows with every update; `version` is when a tag was updated last."""
+
+    now: int
+
+    def read(self, tag: NDArray[np.uint32]) -> list[Batch]:
+        """Return the latest readings of these tags, one batch per kind of value."""
+        ...
+
+    def changed(self, since: int) -> NDArray[np.uint32]:
+        """Return the numbers of the tags that were updated after a version."""
+        ...
+
+
+class News(Protocol):
+    """Waits for readings to come; used as `async with plant.news() as news`."""
+
+    async def take(self) -> Sequence[Batch]: ...
+
+
+class Readings(Protocol):
+    """Readings of one tag, by time: columns of shape (n,)."""
+
+    @property
+    def time(self) -> NDArray[np.int64]: ...
+    @property
+    def value(self) -> NDArray[Any]: ...
+    @property
+    def quality(self) -> NDArray[np.uint32]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device as it stands."""
+
+    name: str
+    protocol: str
+    address: str
+    asset: str
+    tags: int
+    state: str
+    since_ns: int
+    last_ns: int
+    error: str
+    counts: Mapping[str, int]
+    gauges: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the gateway that can be well or not: broker, sink, journal. Counts only grow, gauges do not."""
+
+    name: str
+    state: str
+    since_ns: int
+    error: str
+    counts: Mapping[str, int]
+    gauges: Mapping[str, float]
+
+
+class Aggregates(Protocol):
+    """One row per bucket of one tag, columns of shape (m,); the numbers are of the good readings."""
+
+    @property
+    def bucket(self) -> NDArray[np.int64]: ...
+    @property
+    def count(self) -> NDArray[np.int64]: ...
+    @property
+    def good(self) -> NDArray[np.int64]: ...
+    @property
+    def minimum(self) -> NDArray[np.float64]: ...
+    @property
+    def maximum(self) -> NDArray[np.float64]: ...
+    @property
+    def total(self) -> NDArray[np.float64]: ...
+    @property
+    def first(self) -> NDArray[np.float64]: ...
+    @property
+    def last(self) -> NDArray[np.float64]: ...
+
+
+class Plant(Protocol):
+    """The gateway, seen from outside."""
+
+    gateway: str
+    version: str
+    boot: int
+    site: str
+    started_ns: int
+    catalog: Catalog
+
+    @property
+    def latest(self) -> Latest: ...
+
+    def now_ns(self) -> int: ...
+
+    def news(self) -> AbstractAsyncContextManager[News]:
+        """Return something to wait on for readings to come."""
+        ...
+
+    def devices(self) -> Sequence[Device]: ...
+
+    def parts(self) -> Sequence[Part]: ...
+
+    async def readings(self, path: str, start_ns: int, end_ns: int) -> Sequence[Readings]:
+        """Return history in [start, end), one Readings per kind of value. Raises ConnectionError without a database."""
+        ...
+
+    async def aggregate(self, path: str, start_ns: int, end_ns: int, bucket_ns: int) -> Aggregates:
+        """Return roll-ups; `bucket_ns` is a number of minutes. Raises ConnectionError without a database."""
+        ...

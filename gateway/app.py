@@ -1,0 +1,276 @@
+"""The gateway put together: what runs, what it hands to what, and in which order it stops. Knows everything.
+
+    broker                                       the embedded one, if there is no other
+      publisher, retained topics, API, chores    what needs the broker, or only memory
+        journal, drains                          end by themselves when the journal is closed and read
+          signals, devices                       leave first
+
+Each level is a scope within the one above. Stopping leaves the innermost: the devices are gone, so nothing new comes;
+the journal is closed, the drains hand over what is left, and so on outwards. Nothing is flushed by hand.
+"""
+
+import asyncio
+import logging
+import random
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from api.app import create
+from gateway.bus.broker import Broker
+from gateway.bus.publisher import Publisher, Retained
+from gateway.bus.topics import Topics
+from gateway.clock import ThreadOffload
+from gateway.config import Config, Document, redacted
+from gateway.contracts import Clock
+from gateway.derive import derive
+from gateway.drain import drain
+from gateway.historian.history import History
+from gateway.historian.schema import engine
+from gateway.historian.sink import Historian
+from gateway.hub import Hub
+from gateway.journal import Journal, JournalFile
+from gateway.journal.log import Limits
+from gateway.latest import Latest
+from gateway.mailbox import Mailbox
+from gateway.model import Catalog
+from gateway.plan import plan
+from gateway.plugins import Protocols, signal_kinds
+from gateway.ports import address, listener, until_free
+from gateway.supervise import Health, keep_device, keep_running
+from gateway.view import View
+
+_GRACE_S: Final = 5.0
+"""How long the sinks may take to hand over the rest at the end; what remains waits in the journal."""
+_GATHER_S: Final = 0.25
+"""History is written four times per second: a transaction costs the same for one batch and for a hundred."""
+
+Task = Coroutine[Any, Any, None]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What to tell whoever started the gateway, once it is up."""
+
+    api: str
+    mqtt: str
+    devices: int
+    tags: int
+
+
+class Gateway:
+    """One gateway process. Raises OSError if a file or port is taken, ConfigError if something cannot be built."""
+
+    def __init__(self, config: Config, document: Document, clock: Clock, chance: random.Random) -> None:
+        self._config = config.model_copy(update={"devices": {}, "signals": {}})  # the plan has what is needed of them
+        self.name = config.id
+        self._clock = clock
+        self._chance = chance
+        folder = Path(config.data_dir)
+        with ExitStack() as resources:  # closed at once if something cannot be built
+            self._resources = resources
+            file = JournalFile(folder / "journal.db")
+            resources.callback(file.close)
+            self.catalog = Catalog()
+            file.load(self.catalog)
+            self.plan = plan(config, document, self.catalog, Protocols(), signal_kinds(), clock)
+            file.save(self.catalog)
+            self.latest = Latest(len(self.catalog))
+            self.journal = Journal(file, self._threads("journal", 1), clock, _limits(config))
+            self.hub = Hub(self.catalog, self.latest, self.journal)
+            self._work = self._threads("work", 2)
+            self._history, self._historian = self._open_history(folder)
+            topics = Topics(config.bus.root, config.site.path, config.id)
+            self.publisher = Publisher(_urls(config), topics, self.catalog, self.journal.boot, clock)
+            self._retained = Retained(self.publisher, topics, self.catalog, self.latest, config.bus.min_interval)
+            self._broker = Broker(*address(config.bus.listen), folder / "broker", folder / "broker.log")
+            self._inbox = Mailbox()  # readings on their way to the signals
+            self._resources = resources.pop_all()
+        self.devices = {p.name: (p, Health(f"device {p.name}")) for p in self.plan.devices}
+        self.parts: dict[str, Health] = {}
+
+    async def run(self, stop: asyncio.Event, ready: Callable[[Ready], None]) -> None:
+        """Run until `stop` is set; `ready` is called once everything has been started."""
+        embedded = "embedded" in self._config.bus.urls
+        if embedded:
+            await until_free(*address(self._config.bus.listen))
+        with self._resources:
+            http = self._resources.enter_context(listener(*address(self._config.api.listen)))
+            async with (
+                _running(*([self._kept("broker", self._broker.run)] if embedded else [])),
+                _running(*self._services()),
+                _serving(self._api(), http),
+                self._durable(),
+                _running(*self._sources()),
+            ):
+                ready(self._ready(http))
+                await stop.wait()
+
+    # --- what runs on each level, from the outside in -------------------------------------
+
+    def _services(self) -> list[Task]:
+        services = [self._kept("bus", self._publish)]
+        if self._config.bus.per_tag:
+            self.hub.join(self._retained.mailbox)
+            services.append(self._kept("retained topics", self._retained.run))
+        if self._historian is not None:
+            services.append(self._kept("history chores", self._historian.chores))
+        return services
+
+    async def _publish(self, up: Callable[[], None]) -> None:
+        if "embedded" in self._config.bus.urls:
+            await self._broker.ready.wait()
+        await self.publisher.run(up)
+
+    @asynccontextmanager
+    async def _durable(self) -> AsyncIterator[None]:
+        """The journal and its drains; at the end they get some time to hand over what is left."""
+        try:
+            async with asyncio.timeout(None) as patience, asyncio.TaskGroup() as tasks:
+                tasks.create_task(self.journal.run(), name="journal")
+                for task in self._drains():
+                    tasks.create_task(task)
+                yield
+                self.journal.close()
+                patience.reschedule(asyncio.get_running_loop().time() + _GRACE_S)
+        except TimeoutError:
+            behind = {name: cursor.behind for name, cursor in self.journal.cursors.items() if cursor.behind}
+            log.warning("records wait in the journal for the next start: %s", behind)
+        await self.journal.finish()
+
+    def _drains(self) -> list[Task]:
+        bus = self.journal.cursor("bus")
+        drains = [self._kept("publisher", lambda up: drain(bus, self.publisher, up))]
+        if (historian := self._historian) is not None:
+            history = self.journal.cursor("historian")
+            drains.append(self._kept("historian", lambda up: drain(history, historian, up, _GATHER_S)))
+        return drains
+
+    def _sources(self) -> list[Task]:
+        return [
+            self._kept("signals", self._derive, extra=lambda: {"batches_dropped": self._inbox.dropped}),
+            *(
+                keep_device(
+                    planned.connector,
+                    planned.numbers,
+                    self.hub,
+                    self.latest,
+                    health,
+                    clock=self._clock,
+                    chance=self._chance,
+                )
+                for planned, health in self.devices.values()
+            ),
+        ]
+
+    async def _derive(self, up: Callable[[], None]) -> None:
+        self.hub.join(self._inbox)
+        up()
+        try:
+            await derive(self.plan.signals, self._inbox, self.hub, self._work, len(self.catalog))
+        finally:
+            self.hub.leave(self._inbox)
+
+    def _kept(
+        self,
+        name: str,
+        run: Callable[[Callable[[], None]], Coroutine[Any, Any, None]],
+        extra: Callable[[], Mapping[str, int]] = dict,
+    ) -> Task:
+        self.parts[name] = Health(name, extra=extra)
+        return keep_running(run, self.parts[name], clock=self._clock, chance=self._chance)
+
+    # --- what they are made of ------------------------------------------------------------
+
+    def _api(self) -> ASGIApp:
+        view = View(
+            gateway=self._config.id,
+            site=self._config.site.path,
+            catalog=self.catalog,
+            latest=self.latest,
+            hub=self.hub,
+            journal=self.journal,
+            history=self._history,
+            queries=self._work,
+            clock=self._clock,
+            devices=self.devices,
+            parts=self.parts,
+        )
+        return create(view, self._config.api.tokens)
+
+    def _open_history(self, folder: Path) -> tuple[History | None, Historian | None]:
+        keys = self._config.historian
+        if keys.url == "none":
+            return None, None
+        history = History(engine(f"sqlite:///{folder / 'history.db'}" if keys.url == "sqlite" else keys.url))
+        self._resources.callback(history.close)
+        sink = Historian(
+            history,
+            self._threads("history", 1),
+            self.catalog,
+            self._clock,
+            gateway=self.name,
+            journal=self.journal.id,
+            retention_s=keys.retention,
+        )
+        return history, sink
+
+    def _threads(self, name: str, n: int) -> ThreadOffload:
+        return ThreadOffload(self._resources.enter_context(ThreadPoolExecutor(n, thread_name_prefix=name)))
+
+    def _ready(self, http: socket.socket) -> Ready:
+        host, port = http.getsockname()[:2]
+        urls = [
+            f"mqtt://{self._config.bus.listen}" if url == "embedded" else redacted(url) for url in self._config.bus.urls
+        ]
+        tags = sum(len(planned.numbers) for planned in self.plan.devices)
+        return Ready(f"http://{host}:{port}", urls[0], len(self.devices), tags)
+
+
+def _limits(config: Config) -> Limits:
+    keys = config.journal
+    return Limits(keys.memory, keys.size, keys.retention, keys.sync)
+
+
+def _urls(config: Config) -> list[str]:
+    return [f"mqtt://{config.bus.listen}" if url == "embedded" else url for url in config.bus.urls]
+
+
+@asynccontextmanager
+async def _running(*tasks: Task) -> AsyncIterator[None]:
+    """Run tasks as long as the scope lasts; then cancel them and wait until they have ended."""
+    async with asyncio.TaskGroup() as group:
+        running = [group.create_task(task) for task in tasks]
+        yield
+        for task in running:
+            task.cancel()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: the command line has them."""
+
+    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
+        return nullcontext()
+
+
+@asynccontextmanager
+async def _serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
+    """Answer HTTP requests as long as the scope lasts."""
+    server = _Server(
+        uvicorn.Config(
+            app, lifespan="off", log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=1
+        )
+    )
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(server.serve(sockets=[listener]), name="api")
+        yield
+        server.should_exit = True

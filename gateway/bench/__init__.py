@@ -1,0 +1,10 @@
+"""What the gateway does on this machine, measured beside the limit of the machine, in one run.
+
+    device.py    Modbus devices that answer from memory, a process of its own: never what is measured
+    limit.py     the least that a Python program can do to read them: sockets and nothing else
+    stages.py    acquire, then the journal, the bus, history, signals added one by one: CPU per value of each
+    pipeline.py  the shipped command, from the device to an MQTT subscriber: rate, latency, memory, loss
+
+Times of one machine on one day mean little; the ratios within one run do. CPU is seconds of all threads of the process
+per million values.
+"""

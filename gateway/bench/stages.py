@@ -1,0 +1,132 @@
+"""CPU of each stage: the same devices polled at the same rate, with one stage more in every round.
+
+What a round costs more than the one before is the stage that came in. All of it runs in this process but the
+devices and the broker.
+"""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import numpy as np
+
+from connectors import modbus
+from gateway.bench.device import FIRST_VALUE
+from gateway.bench.limit import Measured
+from gateway.bus.publisher import Publisher
+from gateway.bus.topics import Topics
+from gateway.clock import SystemClock, ThreadOffload
+from gateway.contracts import Connector, Device, Emit
+from gateway.derive import derive
+from gateway.drain import drain
+from gateway.historian.history import History
+from gateway.historian.schema import engine
+from gateway.historian.sink import Historian
+from gateway.hub import Hub
+from gateway.journal import Journal, JournalFile
+from gateway.latest import Latest
+from gateway.mailbox import Mailbox
+from gateway.model import Batch, Catalog, Tag
+from gateway.signals.drift import Drift, Options
+
+STAGES = ("acquire", "journal", "bus", "history", "signals")
+
+
+async def measure(
+    ports: Sequence[int], values: int, mqtt_url: str, period_s: float, duration_s: float
+) -> list[Measured]:
+    """Return what the first stage costs, the first two, the first three, ... at one poll per period."""
+    return [await _round(STAGES[: n + 1], ports, values, mqtt_url, period_s, duration_s) for n in range(len(STAGES))]
+
+
+async def _round(
+    stages: Sequence[str], ports: Sequence[int], values: int, mqtt_url: str, period_s: float, duration_s: float
+) -> Measured:
+    catalog = Catalog()
+    connectors = [_connector(catalog, i, port, values, period_s) for i, port in enumerate(ports)]
+    counted = 0
+    with tempfile.TemporaryDirectory() as folder:
+        async with _pipeline(stages, catalog, mqtt_url, Path(folder)) as emit:
+
+            def count(*batches: Batch) -> None:
+                nonlocal counted
+                counted += sum(map(len, batches))
+                emit(*batches)
+
+            async with asyncio.TaskGroup() as tasks:
+                polls = [tasks.create_task(connector.run(count)) for connector in connectors]
+                await asyncio.sleep(max(1.0, 2 * period_s))  # connections and first plans are not what is measured
+                before, cpu, begin = counted, time.process_time(), time.monotonic()
+                await asyncio.sleep(duration_s)
+                measured = Measured(stages[-1], counted - before, time.monotonic() - begin, time.process_time() - cpu)
+                for poll in polls:
+                    poll.cancel()
+    return measured
+
+
+@asynccontextmanager
+async def _pipeline(stages: Sequence[str], catalog: Catalog, mqtt_url: str, folder: Path) -> AsyncIterator[Emit]:
+    """What comes behind the connectors, up to the last stage that is wanted."""
+    if stages == ("acquire",):
+        yield lambda *batches: None
+        return
+    async with AsyncExitStack() as stack:
+
+        def thread() -> ThreadOffload:
+            return ThreadOffload(stack.enter_context(ThreadPoolExecutor(1)))
+
+        clock = SystemClock()
+        file = JournalFile(folder / "journal.db")
+        stack.callback(file.close)
+        file.save(catalog)
+        journal = Journal(file, thread(), clock)
+        hub = Hub(catalog, Latest(len(catalog)), journal)
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        running = [tasks.create_task(journal.run())]
+        if "bus" in stages:
+            publisher = Publisher([mqtt_url], Topics("bench", "site", "stages"), catalog, journal.boot, clock)
+            running.append(tasks.create_task(publisher.run(lambda: None)))
+            running.append(tasks.create_task(drain(journal.cursor("bus"), publisher, lambda: None)))
+        if "history" in stages:
+            history = History(engine(f"sqlite:///{folder / 'history.db'}"))
+            stack.callback(history.close)
+            sink = Historian(history, thread(), catalog, clock, gateway="bench", journal=journal.id, retention_s=1e9)
+            running.append(tasks.create_task(drain(journal.cursor("history"), sink, lambda: None, 0.25)))
+        if "signals" in stages:
+            mailbox = Mailbox()
+            hub.join(mailbox)
+            signals = [_watch(catalog, asset) for asset in list(catalog.assets)]
+            running.append(tasks.create_task(derive(signals, mailbox, hub, thread(), len(catalog))))
+        yield hub
+        for task in running:
+            task.cancel()
+
+
+def _connector(catalog: Catalog, i: int, port: int, values: int, period_s: float) -> Connector:
+    asset = f"bench/device{i}"
+    spans = {"stamp": ("int64", 0)} | {f"v{k}": ("float32", FIRST_VALUE + 2 * k) for k in range(values)}
+    tags = [Tag(asset, name, device=asset) for name in spans]
+    device = Device(
+        name=f"device{i}",
+        url=f"modbus://127.0.0.1:{port}",
+        options=modbus.DeviceOptions(poll=period_s),
+        tags=tags,
+        numbers=np.array([catalog.add(tag) for tag in tags], dtype=np.uint32),
+        tag_options=[
+            modbus.TagOptions.model_validate({"register": f"holding:{at}", "type": kind}) for kind, at in spans.values()
+        ],
+    )
+    return modbus.connector(device, SystemClock())
+
+
+def _watch(catalog: Catalog, asset: str) -> Drift:
+    return Drift(
+        catalog.number(f"{asset}/v0"),
+        Options(input=f"{asset}/v0"),
+        z=catalog.number(f"{asset}/v1"),
+        alarm=catalog.number(f"{asset}/v2"),
+    )

@@ -1,0 +1,14 @@
+"""The configuration: what people write, checked until it can be trusted.
+
+    schema.py   the keys, as pydantic models
+    yaml.py     a YAML file, with the line of every key
+    load.py     file -> Config, or all that is wrong with it at once
+
+It knows no protocol and no signal; those bring their own keys, and the application hands them in.
+"""
+
+from gateway.config.load import load, schema
+from gateway.config.schema import Config
+from gateway.config.yaml import ConfigError, Document, Finding, redacted
+
+__all__ = ["Config", "ConfigError", "Document", "Finding", "load", "redacted", "schema"]

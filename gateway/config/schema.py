@@ -1,0 +1,184 @@
+"""The keys of a configuration, as pydantic models. What a key means is said here once, for errors, docs and schema.
+
+Devices, tags and signals have further keys, which their protocol or kind of signal defines; load.py puts them
+together.
+"""
+
+import re
+from typing import Annotated, Any, Final, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from gateway.model.duration import seconds, size
+from gateway.model.tag import check_path
+
+_SEGMENT: Final = re.compile(r"[a-z0-9_-]+")
+_LISTEN: Final = re.compile(r"(?P<host>\[[0-9a-fA-F:]+\]|[^:\s]+):(?P<port>\d{1,5})")
+
+
+def _segment(text: str) -> str:
+    if not _SEGMENT.fullmatch(text):
+        raise ValueError(f"{text!r} must be lower-case letters, digits, _ or -")
+    return text
+
+
+def _tag_name(text: str) -> str:
+    if any(segment.startswith("_") for segment in check_path(text).split("/")):
+        raise ValueError(f"{text!r}: names that begin with _ are the gateway's own")
+    return text
+
+
+def _listen(text: str) -> str:
+    match = _LISTEN.fullmatch(text)
+    if match is None or int(match["port"]) > 65535:
+        raise ValueError(f"{text!r} must be address:port, such as 127.0.0.1:8080")
+    return text
+
+
+def _scheme(url: str) -> str:
+    """The scheme of a URL for an error; of a text that is none nothing, for it may hold a secret."""
+    scheme, found, _ = url.partition("://")
+    return repr(scheme) if found and re.fullmatch(r"[a-z][a-z0-9+.-]*", scheme) else "that"
+
+
+Segment = Annotated[str, AfterValidator(_segment)]
+AssetPath = Annotated[str, AfterValidator(check_path)]
+TagName = Annotated[str, AfterValidator(_tag_name)]
+Seconds = Annotated[float, BeforeValidator(seconds, json_schema_input_type=str | float)]
+Bytes = Annotated[int, BeforeValidator(size, json_schema_input_type=str | int), Field(gt=0)]
+Listen = Annotated[str, AfterValidator(_listen)]
+
+
+class Keys(BaseModel):
+    """Keys of a section: unknown ones are errors, and nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Site(Keys):
+    """Where in the enterprise this gateway is (ISA-95); the first two levels of every topic."""
+
+    enterprise: Segment
+    site: Segment
+
+    @property
+    def path(self) -> str:
+        return f"{self.enterprise}/{self.site}"
+
+
+class Bus(Keys):
+    """The MQTT broker."""
+
+    url: str | list[str] = Field(
+        default="embedded", description="embedded, or mqtt://host:1883, mqtts://user:${PASSWORD}@host:8883, or a list"
+    )
+    root: AssetPath = Field(default="uns", description="first level of all topics")
+    listen: Listen = Field(default="127.0.0.1:1883", description="where the embedded broker listens")
+    per_tag: bool = Field(default=True, description="whether each tag has a retained topic of its own")
+    min_interval: Seconds = Field(default=1.0, description="shortest time between two messages of one retained topic")
+
+    @property
+    def urls(self) -> list[str]:
+        return [self.url] if isinstance(self.url, str) else self.url
+
+    @model_validator(mode="after")
+    def _known_scheme(self) -> Self:
+        for url in self.urls:
+            if url != "embedded" and not url.startswith(("mqtt://", "mqtts://")):
+                raise ValueError(f"url must be embedded, mqtt://... or mqtts://..., not {_scheme(url)}")
+        return self
+
+
+class Journal(Keys):
+    """The durable log between devices and everything else."""
+
+    size: Bytes = Field(default=2 << 30, description="most bytes on disk; beyond it the oldest records are dropped")
+    memory: Bytes = Field(default=64 << 20, description="most bytes of readings that wait for the disk")
+    retention: Seconds = Field(default=3600.0, description="how long confirmed records are kept for replay")
+    sync: Seconds = Field(default=0.25, description="what a power cut can take at most; 0 syncs every commit")
+
+
+class Historian(Keys):
+    """Where history is kept."""
+
+    url: str = Field(
+        default="sqlite", description="sqlite (in data_dir), sqlite:///path, postgresql://..., or none to keep none"
+    )
+    retention: Seconds = Field(default=90 * 86_400.0, description="how long history is kept")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _or_none(cls, keys: Any) -> Any:
+        return {"url": "none"} if keys == "none" else keys
+
+    @model_validator(mode="after")
+    def _known_scheme(self) -> Self:
+        if self.url not in ("sqlite", "none") and not self.url.startswith(("sqlite:///", "postgresql://")):
+            raise ValueError(f"url must be sqlite, sqlite:///... or postgresql://..., or none, not {_scheme(self.url)}")
+        return self
+
+
+class Api(Keys):
+    """The REST API and the live page."""
+
+    listen: Listen = Field(default="127.0.0.1:8080", description="address and port")
+    tokens: dict[Segment, str] = Field(default={}, description="name of each client and its bearer token, as ${NAME}")
+
+    @property
+    def host(self) -> str:
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        return int(self.listen.rpartition(":")[2])
+
+    @model_validator(mode="after")
+    def _safe(self) -> Self:
+        if self.host not in ("127.0.0.1", "::1", "localhost") and not self.tokens:
+            raise ValueError(
+                f"listening on {self.listen} lets others in, and there are no tokens: add api.tokens,"
+                " or listen on 127.0.0.1"
+            )
+        for name, token in self.tokens.items():
+            if len(token) < 16:
+                raise ValueError(f"the token of {name} is shorter than 16 characters")
+        return self
+
+
+class TagKeys(Keys):
+    """Keys that every tag may have."""
+
+    unit: str = Field(default="", description="UCUM unit, such as Cel, bar, kW.h")
+    description: str = ""
+    deadband: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="smaller changes are not published")
+    range: tuple[float, float] | None = Field(default=None, description="[low, high] of the instrument")
+    labels: dict[int, str] = Field(default={}, description="what the numbers of a state mean")
+
+
+class DeviceKeys(Keys):
+    """Keys that every device has."""
+
+    connect: str = Field(description="URL; its scheme decides the protocol")
+    asset: AssetPath = Field(description="path of the machine below the site, such as packaging/line1/filler")
+    template: Segment | None = Field(default=None, description="a register map of config/devices/, by its name")
+    tags: dict[TagName, Any] = {}
+
+
+class SignalKeys(Keys):
+    """Keys that every signal has."""
+
+    type: Segment = Field(description="a kind of signal, such as vibration or drift")
+
+
+class Config(Keys):
+    """A whole configuration."""
+
+    site: Site
+    id: Segment = Field(default="gw1", description="name of this gateway, unique on its bus")
+    data_dir: str = Field(default="data", description="where journal, history and broker keep their files")
+    bus: Bus = Bus()
+    journal: Journal = Journal()
+    historian: Historian = Historian()
+    api: Api = Api()
+    devices: dict[Segment, Any] = {}
+    signals: dict[Segment, Any] = {}

@@ -1,0 +1,266 @@
+"""YAML 1.2 with the line of every key, and secrets put in. Knows nothing of what the keys mean.
+
+`${NAME}` in a text is replaced by the environment variable, `${file:PATH}` by what stands in the file (without the
+newline at its end). A password that is written out in a URL is refused.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+import yaml
+from yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+)
+from yaml.nodes import ScalarNode
+
+Where = tuple[str | int, ...]
+
+_PLACEHOLDER: Final = re.compile(r"\$\{(file:)?([^}]*)\}")
+_USER: Final = re.compile(r"[a-z.+]+://(?P<user>(?:\$\{[^}]*\}|[^@/])*)@")
+"""What stands before the host of a URL: user and password, perhaps as placeholders."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong: where, what, and what would be right."""
+
+    file: str
+    line: int
+    what: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.what}" + (f" -> {self.remedy}" if self.remedy else "")
+
+
+class ConfigError(Exception):
+    """A configuration cannot be used; `findings` says all that is wrong with it."""
+
+    def __init__(self, findings: Iterable[Finding]) -> None:
+        self.findings = sorted(findings, key=lambda finding: (finding.file, finding.line))
+        super().__init__("\n".join(map(str, self.findings)))
+
+
+@dataclass(slots=True)
+class Document:
+    """A YAML file: plain dictionaries and lists, and the line of each key."""
+
+    file: str
+    data: dict[str, Any]
+    findings: list[Finding] = field(default_factory=list)
+    lines: dict[Where, int] = field(default_factory=dict)
+
+    def line(self, where: Sequence[str | int]) -> int:
+        """Return the line of a key, or of the nearest key above it that is written."""
+        place = tuple(where)
+        while place and place not in self.lines:
+            place = place[:-1]
+        return self.lines.get(place, 1)
+
+    def find(self, where: Sequence[str | int], what: str, remedy: str = "") -> None:
+        self.findings.append(Finding(self.file, self.line(where), what, remedy))
+
+
+def read(path: Path, environment: Mapping[str, str] = os.environ) -> Document:
+    """Read a file. Raises ConfigError if it is not there or not YAML; other findings come with the document."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([Finding(str(path), 1, f"cannot be read: {error}")]) from error
+    document = Document(str(path), {})
+    try:
+        loader = _Loader(text)
+    except yaml.YAMLError as error:
+        raise _unreadable(path, text, error) from error
+    try:
+        found = _Builder(document, environment, loader).document()
+    except yaml.YAMLError as error:
+        raise _unreadable(path, text, error) from error
+    finally:
+        loader.dispose()
+    if not isinstance(found, dict):
+        raise ConfigError([Finding(str(path), 1, "is not a mapping", "write keys and values, such as `site: ...`")])
+    document.data = found
+    return document
+
+
+def _unreadable(path: Path, text: str, error: yaml.YAMLError) -> ConfigError:
+    """What the parser says, with its line."""
+    if isinstance(error, yaml.MarkedYAMLError):
+        mark = error.problem_mark or error.context_mark
+        at, problem = mark.index if mark else 0, error.problem or error.context or "is not YAML"
+    else:
+        at, problem = getattr(error, "position", 0), str(error)
+    line = text.count("\n", 0, at) + 1  # YAML breaks lines at more characters than editors do
+    return ConfigError([Finding(str(path), line, problem.splitlines()[0], _REMEDY)])
+
+
+def redacted(url: str) -> str:
+    """Return a URL without its password, fit for logs, answers and errors."""
+    return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", url)
+
+
+_REMEDY: Final = "check indentation (spaces, no tabs), colons and quotes on this line and the one above"
+
+
+class _Loader(yaml.CSafeLoader):
+    """YAML 1.2: `no` and `on` are texts, `22:00` and `010` are not sixty times something or eight."""
+
+
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?[0-9]+|0x[0-9a-fA-F]+|0o[0-7]+", list("-+0123456789")),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), _first)
+
+
+class _Builder:
+    """Makes plain objects of the parser's events, as they come, and notes the line of every key.
+
+    A tree of nodes would be easier and cost some 4 KB per tag of a large plant.
+    """
+
+    def __init__(self, document: Document, environment: Mapping[str, str], loader: Any) -> None:
+        self._document = document
+        self._environment = environment
+        self._loader = loader  # a _Loader, whose published types say None where there never is one
+        self._anchors: dict[str, Any] = {}
+
+    def document(self) -> Any:
+        """Return the document, or None if there is none."""
+        while not self._loader.check_event(DocumentStartEvent, StreamEndEvent):
+            self._loader.get_event()
+        if self._loader.check_event(StreamEndEvent):
+            return None
+        self._loader.get_event()
+        found = self._any(())
+        self._loader.get_event()
+        if not self._loader.check_event(StreamEndEvent):
+            mark = self._loader.peek_event().start_mark
+            raise yaml.composer.ComposerError(None, None, "a second document begins here", mark)
+        return found
+
+    def _any(self, where: Where) -> Any:
+        event = self._loader.get_event()
+        match event:
+            case AliasEvent():
+                return self._alias(event)
+            case MappingStartEvent():
+                value: Any = self._mapping(where)
+            case SequenceStartEvent():
+                value = self._sequence(where)
+            case _:
+                value = self._scalar(event, where)
+        if event.anchor:
+            self._anchors[event.anchor] = value
+        return value
+
+    def _mapping(self, where: Where) -> dict[Any, Any]:
+        found: dict[Any, Any] = {}
+        inherited: dict[Any, Any] = {}
+        while not self._loader.check_event(MappingEndEvent):
+            line = self._loader.peek_event().start_mark.line + 1
+            key = self._key(where)
+            place = (*where, key)
+            if key in found:
+                self._document.find(where, f"{_dotted(place)} is written twice, in line {line} again", "write it once")
+            self._document.lines[place] = line
+            value = self._any(place)
+            if key == "<<":
+                for mapping in value if isinstance(value, list) else [value]:
+                    inherited |= mapping if isinstance(mapping, dict) else {}
+            else:
+                found[key] = value
+        self._loader.get_event()
+        return inherited | found
+
+    def _sequence(self, where: Where) -> list[Any]:
+        found: list[Any] = []
+        while not self._loader.check_event(SequenceEndEvent):
+            place = (*where, len(found))
+            self._document.lines[place] = self._loader.peek_event().start_mark.line + 1
+            found.append(self._any(place))
+        self._loader.get_event()
+        return found
+
+    def _key(self, where: Where) -> str | int:
+        """A key as it is written, or as a number where it is one (labels of a state)."""
+        if not self._loader.check_event(ScalarEvent):
+            mark = self._loader.peek_event().start_mark
+            raise yaml.constructor.ConstructorError(None, None, "a key must be a plain text", mark)
+        event = self._loader.get_event()
+        text: str = event.value
+        return int(text) if event.implicit[0] and re.fullmatch(r"-?[0-9]+", text) else text
+
+    def _alias(self, event: Any) -> Any:
+        if event.anchor not in self._anchors:
+            raise yaml.composer.ComposerError(None, None, f"there is no anchor &{event.anchor}", event.start_mark)
+        return self._anchors[event.anchor]
+
+    def _scalar(self, event: Any, where: Where) -> Any:
+        text: str = event.value
+        tag = event.tag or self._loader.resolve(ScalarNode, text, event.implicit)
+        match tag.rpartition(":")[2]:
+            case "null":
+                return None
+            case "bool":
+                return text.lower() == "true"
+            case "int" | "float" as kind:
+                return self._number(text, kind, event.start_mark)
+            case _:
+                return self._secret(text, where)
+
+    def _number(self, text: str, kind: str, mark: Any) -> int | float:
+        try:
+            if kind == "float":
+                return float(text)
+            return int(text) if text.lstrip("+-").isdecimal() else int(text, 0)
+        except ValueError as error:
+            raise yaml.constructor.ConstructorError(None, None, f"{text!r} is no {kind}", mark) from error
+
+    def _secret(self, text: str, where: Where) -> str:
+        """The text with secrets put in; in the user's part of a URL they are quoted, whatever characters they have."""
+        user = _USER.match(text)
+        end = user.end() if user else 0
+        if user and not _PLACEHOLDER.fullmatch(user["user"].partition(":")[2] or "${}"):
+            what = f"{_dotted(where)} has a password written out"
+            self._document.find(where, what, "keep it in the environment or a file: ${NAME} or ${file:/path/to/it}")
+
+        def value(match: re.Match[str]) -> str:
+            secret = self._value(match, where)
+            return quote(secret, safe="") if match.end() <= end else secret
+
+        return _PLACEHOLDER.sub(value, text)
+
+    def _value(self, match: re.Match[str], where: Where) -> str:
+        from_file, name = match[1], match[2]
+        if from_file:
+            try:
+                return Path(name).read_text(encoding="utf-8").removesuffix("\n")
+            except (OSError, UnicodeDecodeError) as error:
+                self._document.find(
+                    where, f"{_dotted(where)} needs the file {name}: {error}", "write the secret into it"
+                )
+                return ""
+        if name not in self._environment:
+            self._document.find(where, f"{_dotted(where)} needs the environment variable {name}", f"export {name}=...")
+        return self._environment.get(name, "")
+
+
+def _dotted(where: Where) -> str:
+    return ".".join(map(str, where))

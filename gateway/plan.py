@@ -1,0 +1,124 @@
+"""From a configuration to what will run: tags with their numbers, connectors, signals. Nothing runs yet.
+
+All that can be wrong is found here or in the configuration, so `gateway check` is this and no more.
+"""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.config.schema import Config
+from gateway.config.yaml import ConfigError, Document, redacted
+from gateway.contracts import Clock, Connector, Device, ProtocolModule, Signal, SignalModule
+from gateway.model import Catalog, Tag
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedDevice:
+    """A device and the connector that will read it. `address` is its URL without the password."""
+
+    name: str
+    protocol: str
+    address: str
+    asset: str
+    numbers: NDArray[np.uint32]
+    connector: Connector
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a configuration comes to."""
+
+    catalog: Catalog
+    devices: Sequence[PlannedDevice]
+    signals: Sequence[Signal]
+
+
+def plan(
+    config: Config,
+    document: Document,
+    catalog: Catalog,
+    protocols: Mapping[str, ProtocolModule],
+    kinds: Mapping[str, SignalModule],
+    clock: Clock,
+) -> Plan:
+    """Number the tags and build connectors and signals. Raises ConfigError with all that cannot be built."""
+    devices = [
+        planned
+        for name, keys in config.devices.items()
+        if (planned := _device(name, keys, config.site.path, document, catalog, protocols, clock)) is not None
+    ]
+    signals = _signals(config, document, catalog, kinds)
+    if document.findings:
+        raise ConfigError(document.findings)
+    return Plan(catalog, devices, signals)
+
+
+def _device(
+    name: str,
+    keys: Any,
+    site: str,
+    document: Document,
+    catalog: Catalog,
+    protocols: Mapping[str, ProtocolModule],
+    clock: Clock,
+) -> PlannedDevice | None:
+    protocol = protocols[urlsplit(keys.connect).scheme]
+    asset = f"{site}/{keys.asset}"
+    tags = [_tag(asset, tag_name, tag, name, protocol) for tag_name, tag in keys.tags.items()]
+    for tag in tags:
+        if tag.path in catalog:
+            other = catalog[catalog.number(tag.path)].device
+            where = ("devices", name, "tags", tag.name)
+            document.find(where, f"{tag.path} is already a tag of {other}", "give one of them another name or asset")
+    numbers = np.array([catalog.add(tag) for tag in tags], dtype=np.uint32)
+    device = Device(name, keys.connect, keys, tags, numbers, list(keys.tags.values()))
+    try:
+        connector = protocol.connector(device, clock)
+        return PlannedDevice(name, protocol.SCHEMES[0], redacted(keys.connect), asset, numbers, connector)
+    except ValueError as error:
+        document.find(("devices", name), f"devices.{name}: {error}")
+        return None
+
+
+def _tag(asset: str, name: str, keys: Any, device: str, protocol: ProtocolModule) -> Tag:
+    low, high = keys.range or (None, None)
+    return Tag(
+        asset,
+        name,
+        device=device,
+        address=protocol.address(keys),
+        unit=keys.unit,
+        description=keys.description,
+        deadband=keys.deadband,
+        low=low,
+        high=high,
+        labels=keys.labels,
+    )
+
+
+def _signals(config: Config, document: Document, catalog: Catalog, kinds: Mapping[str, SignalModule]) -> list[Signal]:
+    """Build the signals, each as soon as its input is a tag; so those come first whose outputs others take."""
+    site = config.site.path
+    waiting = {name: keys.model_copy(update={"input": f"{site}/{keys.input}"}) for name, keys in config.signals.items()}
+    built: list[Signal] = []
+    while ready := [name for name, keys in waiting.items() if keys.input in catalog]:
+        for name in ready:
+            keys = waiting.pop(name)
+            kind, asset = kinds[keys.type], catalog[catalog.number(keys.input)].asset
+            tags = kind.outputs(name, keys, asset)
+            for path in [tag.path for tag in tags.values() if tag.path in catalog]:
+                document.find(("signals", name), f"signals.{name} derives {path}, which is a tag already", "rename one")
+            outputs = {role: catalog.add(tag) for role, tag in tags.items()}
+            built.append(kind.signal(keys, outputs, catalog))
+    for name, keys in waiting.items():
+        near = difflib.get_close_matches(keys.input, [catalog[number].path for number in catalog], n=1)
+        remedy = f"did you mean {near[0].removeprefix(site + '/')}?" if near else "write asset/tag, without the site"
+        what = f"signals.{name}.input is no tag: {keys.input.removeprefix(site + '/')}"
+        document.find(("signals", name, "input"), what, remedy)
+    return built

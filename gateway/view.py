@@ -1,0 +1,117 @@
+"""The plant as the API sees it: what runs, read only. Fulfils `api.plant.Plant`."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from sqlalchemy.exc import SQLAlchemyError
+
+import api.plant
+from gateway import __version__
+from gateway.contracts import Clock, Offload
+from gateway.historian.chunk import Readings
+from gateway.historian.history import History
+from gateway.historian.rollup import Rollup
+from gateway.hub import Hub
+from gateway.journal import Journal
+from gateway.latest import Latest
+from gateway.mailbox import Mailbox
+from gateway.model import Catalog
+from gateway.plan import PlannedDevice
+from gateway.supervise import Health
+
+T = TypeVar("T")
+
+
+class View:
+    """Everything the API may look at."""
+
+    version = __version__
+
+    def __init__(
+        self,
+        *,
+        gateway: str,
+        site: str,
+        catalog: Catalog,
+        latest: Latest,
+        hub: Hub,
+        journal: Journal,
+        history: History | None,
+        queries: Offload,
+        clock: Clock,
+        devices: Mapping[str, tuple[PlannedDevice, Health]],
+        parts: Mapping[str, Health],
+    ) -> None:
+        self.gateway = gateway
+        self.site = site
+        self.boot = journal.boot
+        self.started_ns = clock.now_ns()
+        self.catalog = catalog
+        self.latest = latest
+        self._hub = hub
+        self._journal = journal
+        self._history = history
+        self._queries = queries
+        self._clock = clock
+        self._devices = devices
+        self._parts = parts
+
+    def now_ns(self) -> int:
+        return self._clock.now_ns()
+
+    @asynccontextmanager
+    async def news(self) -> AsyncIterator[Mailbox]:
+        mailbox = Mailbox(1)
+        self._hub.join(mailbox)
+        try:
+            yield mailbox
+        finally:
+            self._hub.leave(mailbox)
+
+    def devices(self) -> list[api.plant.Device]:
+        return [
+            api.plant.Device(
+                name=name,
+                protocol=planned.protocol,
+                address=planned.address,
+                asset=planned.asset,
+                tags=len(planned.numbers),
+                state=health.state,
+                since_ns=health.since_ns,
+                last_ns=health.last_ns,
+                error=health.error,
+                counts=health.counts() | planned.connector.counts,
+                gauges={"last_success_timestamp_seconds": health.last_ns / 1e9},
+            )
+            for name, (planned, health) in self._devices.items()
+        ]
+
+    def parts(self) -> list[api.plant.Part]:
+        return [self._journal_part(), *map(_part, self._parts.values())]
+
+    async def readings(self, path: str, start_ns: int, end_ns: int) -> Sequence[Readings]:
+        return await self._ask(lambda history: history.readings(path, start_ns, end_ns))
+
+    async def aggregate(self, path: str, start_ns: int, end_ns: int, bucket_ns: int) -> Rollup:
+        return await self._ask(lambda history: history.aggregate(path, start_ns, end_ns, bucket_ns))
+
+    async def _ask(self, question: Callable[[History], T]) -> T:
+        if self._history is None:
+            raise ConnectionError("this gateway keeps no history: historian is none in its configuration")
+        try:
+            return await self._queries(question, self._history)
+        except SQLAlchemyError as error:
+            raise ConnectionError(f"history cannot be read: {str(error).splitlines()[0]}") from error
+
+    def _journal_part(self) -> api.plant.Part:
+        journal = self._journal
+        counts = {"records": journal.appended} | {f"lost_{reason}": n for reason, n in journal.lost.items()}
+        gauges = {"bytes": journal.size_bytes} | {f"behind_{name}": c.behind for name, c in journal.cursors.items()}
+        state = "down" if journal.failure else "up"
+        return api.plant.Part("journal", state, self.started_ns, journal.failure, counts, gauges)
+
+
+def _part(health: Health) -> api.plant.Part:
+    counts = {name: n for name, n in health.counts().items() if name not in ("readings", "batches")}
+    return api.plant.Part(health.name, health.state, health.since_ns, health.error, counts, {})

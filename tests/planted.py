@@ -1,0 +1,189 @@
+"""Bugs that the suites must notice: `python -m tests.planted` plants each in a copy of the tree and runs one suite.
+
+A suite that stays green with a bug in the code is worth nothing there, however many lines it covers. Not part of the
+normal test run, because it runs each suite again and again; some minutes.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+TREE = ("gateway", "connectors", "simulators", "api", "config", "tests", "pyproject.toml")
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A bug: in this file this text becomes that one, and this suite has to notice."""
+
+    what: str
+    file: str
+    text: str
+    bug: str
+    suite: str
+
+    def plant(self, tree: Path) -> None:
+        path = tree / self.file
+        source = path.read_text(encoding="utf-8")
+        if source.count(self.text) != 1:
+            raise SystemExit(
+                f"tests/planted.py: {self.file} has {self.text!r} {source.count(self.text)} times, not once"
+            )
+        path.write_text(source.replace(self.text, self.bug), encoding="utf-8")
+
+    def uproot(self, tree: Path) -> None:
+        shutil.copyfile(ROOT / self.file, tree / self.file)
+
+
+BUGS = [
+    Planted(
+        "a reading of the same time does not replace the one before",
+        "gateway/latest.py", "batch.time >= self.time", "batch.time > self.time",
+        "tests/property/test_latest.py",
+    ),
+    Planted(
+        "rows of a batch are not sorted by time",
+        "gateway/latest.py", "(batch.time[1:] < batch.time[:-1]).any()", "(batch.time[1:] < batch.time[:-1]).all()",
+        "tests/property/test_latest.py",
+    ),
+    Planted(
+        "a column that counts up is taken for one that counts only at its beginning",
+        "gateway/model/encoding.py", "(np.diff(column) == 1).all()", "(np.diff(column) == 1).any()",
+        "tests/property/test_encoding.py",
+    ),
+    Planted(
+        "batches that a mailbox drops are not counted",
+        "gateway/mailbox.py", "max(0, len(self._batches) + len(batches) - limit)", "0",
+        "tests/unit/test_mailbox.py",
+    ),
+    Planted(
+        "a cursor moves before the sink has confirmed",
+        "gateway/drain.py",
+        "await sink.write(records)\n        cursor.confirm()", "cursor.confirm()\n        await sink.write(records)",
+        "tests/unit/test_drain.py",
+    ),
+    Planted(
+        "a commit that failed comes again in the wrong order",
+        "gateway/journal/log.py", "extendleft(reversed(group))", "extendleft(group)",
+        "tests/unit/test_journal.py",
+    ),
+    Planted(
+        "records that wait for the disk are dropped without being counted",
+        "gateway/journal/log.py", 'self._lose("journal_behind", 1)', 'self._lose("journal_behind", 0)',
+        "tests/simulation/test_world.py",
+    ),
+    Planted(
+        "records are forgotten although a cursor still wants them",
+        "gateway/journal/file.py", "WHERE position <= ? AND received < ?", "WHERE position <= ?1 + 1 AND received < ?",
+        "tests/property/test_journal_machine.py",
+    ),
+    Planted(
+        "a device that was up and is lost is waited for as if it had failed all the time",
+        "gateway/supervise.py", "failures = 1 if health.state", "failures = failures + 1 if health.state",
+        "tests/unit/test_supervise.py",
+    ),
+    Planted(
+        "a lost device whose clock is ahead keeps its good values",
+        "gateway/supervise.py", "np.maximum(now_ns, latest.time[tags])", "np.full(len(tags), now_ns)",
+        "tests/unit/test_supervise.py",
+    ),
+    Planted(
+        "a device that is down says nothing of the tags that were good",
+        "gateway/supervise.py", "            lost(error)\n", "",
+        "tests/simulation/test_world.py",
+    ),
+    Planted(
+        "the first integer that JavaScript cannot hold is written as a number",
+        "gateway/payload.py", "_EXACT: Final = 2**53 - 1", "_EXACT: Final = 2**53",
+        "tests/property/test_payload.py::test_values_as_the_contract_writes_them",
+    ),
+    Planted(
+        "the word order BADC is taken for CDAB",
+        "connectors/_registers.py", 'in ("CDAB", "DCBA")', 'in ("BADC", "DCBA")',
+        "tests/unit/test_registers.py",
+    ),
+    Planted(
+        "a request may be one register too long",
+        "connectors/_blocks.py", "stop - block.start > longest", "stop - block.start - 1 > longest",
+        "tests/property/test_blocks.py",
+    ),
+    Planted(
+        "an address that was refused is forgotten at once",
+        "connectors/_scan.py", "self._holes |= await", "self._holes = await",
+        "tests/unit/test_scan.py",
+    ),
+    Planted(
+        "a timer that comes early is a turn of its own",
+        "connectors/_pace.py", "max(loop.time(), at[turn] + period_s / 4)", "loop.time()",
+        "tests/unit/test_pace.py",
+    ),
+    Planted(
+        "minus zero becomes zero in history",
+        "gateway/historian/chunk.py", "(scaled / power).view(np.uint64) == value.view(np.uint64)", "scaled / power == value",
+        "tests/property/test_chunk.py::test_decimals_with_an_odd_one_among_them_come_back",
+    ),
+    Planted(
+        "a chunk that ends where a query begins is left out",
+        "gateway/historian/history.py", "end_ns, table.c.last_time >= start_ns)", "end_ns, table.c.last_time > start_ns)",
+        "tests/property/test_history.py",
+    ),
+    Planted(
+        "of readings of the same time the first is the last",
+        "gateway/historian/rollup.py", "np.arange(len(time)), -1)", "-np.arange(len(time)), -len(time))",
+        "tests/property/test_rollup.py",
+    ),
+    Planted(
+        "records that come again are stored again",
+        "gateway/historian/sink.py", "record.position > self._stored", "record.position >= self._stored",
+        "tests/unit/test_history.py",
+    ),
+    Planted(
+        "an alarm stays once it is there",
+        "gateway/signals/drift.py", "size <= self._options.limit / 2 if", "size < 0 if",
+        "tests/property/test_drift.py::test_a_shift_raises_the_alarm_and_its_end_clears_it",
+    ),
+    Planted(
+        "the mean of a waveform is part of its vibration",
+        "gateway/signals/vibration.py", "- np.mean(x)", "- 0.0",
+        "tests/property/test_vibration.py::test_a_sine_of_known_amplitude",
+    ),
+]  # fmt: skip
+
+
+def green(tree: Path, suite: str) -> bool:
+    """Whether a suite passes; that it cannot be run at all is an error of this script."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", suite]
+    done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
+    if done.returncode not in (0, 1):
+        raise SystemExit(f"tests/planted.py: {suite} cannot be run:\n{done.stdout}{done.stderr}")
+    return done.returncode == 0
+
+
+def main() -> int:
+    """Plant, run, report; return 1 if a bug went unnoticed."""
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder)
+        for part in TREE:
+            copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copyfile
+            copy(ROOT / part, tree / part)
+        red = [suite for suite in sorted({bug.suite for bug in BUGS}) if not green(tree, suite)]
+        if red:
+            sys.stderr.write(f"red without any planted bug, so they can notice none: {', '.join(red)}\n")
+        unnoticed = []
+        for bug in BUGS:
+            if bug.suite in red:
+                continue
+            bug.plant(tree)
+            if green(tree, bug.suite):
+                unnoticed.append(bug)
+            bug.uproot(tree)
+            sys.stdout.write(f"{'UNNOTICED' if bug in unnoticed else 'noticed'}: {bug.what} ({bug.file})\n")
+            sys.stdout.flush()
+    return 1 if unnoticed or red else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,158 @@
+"""The plan: tags with their numbers, connectors, signals in order of what feeds what; and what cannot be built."""
+
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from gateway.config import ConfigError, load
+from gateway.model import Catalog
+from gateway.plan import Plan, plan
+from gateway.plugins import Protocols, signal_kinds
+from tests.simulation.loop import LoopClock
+
+Planned = Callable[..., Plan]
+
+PUMP = """\
+site: {enterprise: acme, site: dresden}
+devices:
+  pump:
+    connect: modbus://user@10.0.0.7?unit=3
+    asset: utilities/pump1
+    tags:
+      pressure: {register: "holding:40", unit: bar, description: at the outlet, range: [0, 16], deadband: 0.1}
+      state: {register: "30001", labels: {0: stopped}}
+"""
+
+
+@pytest.fixture
+def planned(tmp_path: Path) -> Planned:
+    """Plan what a text configures."""
+
+    def run(text: str, catalog: Catalog | None = None) -> Plan:
+        path = tmp_path / "gateway.yaml"
+        path.write_text(dedent(text), encoding="utf-8")
+        config, document = load(path, Protocols(), signal_kinds(), tmp_path)
+        return plan(config, document, catalog or Catalog(), Protocols(), signal_kinds(), LoopClock())
+
+    return run
+
+
+def findings(planned: Planned, text: str) -> list[tuple[int, str, str]]:
+    with pytest.raises(ConfigError) as caught:
+        planned(text)
+    return [(finding.line, finding.what, finding.remedy) for finding in caught.value.findings]
+
+
+def test_a_tag_is_what_the_configuration_says_of_it(planned: Planned) -> None:
+    found = planned(PUMP)
+    (device,) = found.devices
+    assert (device.name, device.asset, device.protocol) == ("pump", "acme/dresden/utilities/pump1", "modbus")
+    pressure, state = (found.catalog[number] for number in device.numbers.tolist())
+    assert (pressure.path, pressure.unit, pressure.description) == (
+        "acme/dresden/utilities/pump1/pressure", "bar", "at the outlet",
+    )  # fmt: skip
+    assert (pressure.low, pressure.high, pressure.deadband, pressure.device) == (0.0, 16.0, 0.1, "pump")
+    assert (pressure.address, state.address, state.labels) == ("holding:40 uint16", "input:0 uint16", {0: "stopped"})
+
+
+def test_tags_keep_the_numbers_that_they_had_before(planned: Planned) -> None:
+    catalog = Catalog()
+    catalog.reserve("acme/dresden/old", "x")
+    catalog.reserve("acme/dresden/utilities/pump1", "state")
+    found = planned(PUMP, catalog)
+    assert found.devices[0].numbers.tolist() == [2, 1]
+
+
+def test_the_address_of_a_device_has_no_password(planned: Planned, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PASSWORD", "hunter2")
+    found = planned(PUMP.replace("user@", "user:${PASSWORD}@"))
+    assert found.devices[0].address == "modbus://user:***@10.0.0.7?unit=3"
+
+
+def test_two_devices_cannot_have_the_same_tag(planned: Planned) -> None:
+    text = PUMP + (
+        "  twin:\n"
+        "    connect: modbus://10.0.0.8\n"
+        "    asset: utilities\n"
+        "    tags:\n"
+        '      pump1/state: {register: "40001"}\n'
+    )
+    ((line, what, remedy),) = findings(planned, text)
+    assert (line, remedy) == (13, "give one of them another name or asset")
+    assert "utilities/pump1/state is already a tag of pump" in what
+
+
+def test_what_a_protocol_cannot_do_is_told_by_device(planned: Planned) -> None:
+    one, other = findings(
+        planned,
+        """\
+        site: {enterprise: acme, site: dresden}
+        devices:
+          one: {connect: "modbus://h?unit=900", asset: a, tags: {x: {register: "40001"}}}
+          two: {connect: "modbus://h", asset: b, tags: {x: {register: "holding:65535", type: uint32}}}
+        """,
+    )
+    assert (one[0], other[0]) == (3, 4)
+    assert "devices.one: unit=900: the unit must be 0..255" in one[1]
+    assert "devices.two: holding:65535 with 2 addresses does not fit" in other[1]
+
+
+@pytest.mark.parametrize("sentinel", ["70000", "-1", "99999999999999999999999"])
+def test_a_sentinel_that_cannot_be_is_a_finding_and_no_crash(planned: Planned, sentinel: str) -> None:
+    ((_, what, _),) = findings(planned, PUMP.replace("unit: bar", f"invalid: [{sentinel}]"))
+    assert sentinel in what
+    assert planned(PUMP.replace("unit: bar", f"type: float64, invalid: [{sentinel}]")).devices
+
+
+# --- signals ------------------------------------------------------------------------------
+
+WAVE = PUMP + '      wave: {register: "40100", type: float64}\n'
+
+
+def test_signals_come_in_the_order_of_what_feeds_what(planned: Planned) -> None:
+    found = planned(
+        WAVE
+        + "signals:\n"
+        + "  second: {type: drift, input: utilities/pump1/_maintenance/first}\n"
+        + "  first: {type: drift, input: utilities/pump1/_maintenance/bearing_rms}\n"
+        + "  bearing: {type: vibration, input: utilities/pump1/wave, sample_rate: 16000}\n"
+    )
+    names = [found.catalog[int(signal.inputs[0])].name for signal in found.signals]
+    assert names == ["wave", "_maintenance/bearing_rms", "_maintenance/first"]
+    assert "acme/dresden/utilities/pump1/_alarm/second" in found.catalog
+
+
+def test_an_input_that_is_no_tag_is_told_with_the_nearest(planned: Planned) -> None:
+    text = PUMP + "signals:\n  x: {type: drift, input: utilities/pump1/presure}\n  y: {type: drift, input: zzz}\n"
+    one, other = findings(planned, text)
+    assert (one[0], one[2]) == (10, "did you mean utilities/pump1/pressure?")
+    assert (other[0], other[2]) == (11, "write asset/tag, without the site")
+    assert "signals.x.input is no tag: utilities/pump1/presure" in one[1]
+
+
+def test_a_tag_that_was_once_configured_is_no_input(planned: Planned) -> None:
+    catalog = Catalog()
+    catalog.reserve("acme/dresden/utilities/pump1", "gone")
+    with pytest.raises(ConfigError, match="is no tag"):
+        planned(PUMP + "signals:\n  x: {type: drift, input: utilities/pump1/gone}\n", catalog)
+
+
+def test_signals_that_feed_each_other_are_told(planned: Planned) -> None:
+    text = PUMP + (
+        "signals:\n"
+        "  x: {type: drift, input: utilities/pump1/_maintenance/y}\n"
+        "  y: {type: drift, input: utilities/pump1/_maintenance/x}\n"
+    )
+    assert [line for line, *_ in findings(planned, text)] == [10, 11]
+
+
+def test_two_signals_cannot_derive_the_same_tag(planned: Planned) -> None:
+    text = WAVE + (
+        "signals:\n"
+        "  bearing: {type: vibration, input: utilities/pump1/wave, sample_rate: 16000}\n"
+        "  bearing_rms: {type: drift, input: utilities/pump1/pressure}\n"
+    )
+    ((_, what, _),) = findings(planned, text)
+    assert "utilities/pump1/_maintenance/bearing_rms" in what
