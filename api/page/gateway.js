@@ -1,0 +1,149 @@
+/**
+ * The gateway's API: requests with the token, answers, errors, and the stream of events.
+ *
+ * Knows HTTP and nothing of the plant or the page.
+ */
+
+import { GatewayClock } from "./clock.js";
+import { EventParser } from "./sse.js";
+
+const TOKEN_KEY = "gateway-token";
+/** The gateway says something at least every 15 s, if only that there is nothing to say. */
+const SILENCE_MAX_MS = 25_000;
+const HISTORY_PAGES_MAX = 5;
+
+/** The gateway cannot be reached, or does not do what it was asked for. */
+export class GatewayError extends Error {}
+
+/** The gateway wants a token, or another one. */
+export class TokenNeeded extends GatewayError {}
+
+/** Return a handler for a promise: what is the gateway's fault gives the fallback, what is a bug of ours is thrown. */
+export function otherwise(fallback) {
+  return (error) => {
+    if (error instanceof GatewayError) return fallback;
+    throw error;
+  };
+}
+
+export class Gateway {
+  #clock = new GatewayClock(performance.timeOrigin);
+
+  /** Return the gateway's time, ms since 1970 UTC. */
+  now() {
+    return this.#clock.at(performance.now());
+  }
+
+  /** Whether requests carry a token; links do not, so they would be refused. */
+  get locked() {
+    return sessionStorage.getItem(TOKEN_KEY) !== null;
+  }
+
+  useToken(token) {
+    sessionStorage.setItem(TOKEN_KEY, token);
+  }
+
+  /** Return health, which is an answer whatever its status. */
+  async health() {
+    return (await this.#ask("/healthz", { accepted: [503] })).json().catch(unreachable);
+  }
+
+  devices() {
+    return this.#json("/api/v1/devices");
+  }
+
+  /** Return every tag there is. */
+  async tags() {
+    const tags = [];
+    let cursor = "";
+    do {
+      const page = await this.#json(`/api/v1/tags?${new URLSearchParams({ limit: 10_000, cursor })}`);
+      tags.push(...page.tags);
+      cursor = page.next ?? "";
+    } while (cursor !== "");
+    return tags;
+  }
+
+  /** Return the latest reading of every tag. */
+  values() {
+    return this.#json("/api/v1/values");
+  }
+
+  /** Return the raw readings of a tag in [from, to), ms since 1970 UTC, oldest first. */
+  async readings(path, from, to, signal) {
+    const readings = [];
+    let cursor = "";
+    for (let page = 0; page < HISTORY_PAGES_MAX; page++) {
+      const answer = await this.#json(history(path, from, to, { cursor }), signal);
+      readings.push(...answer.readings);
+      if (answer.next === null) break;
+      cursor = answer.next;
+    }
+    return readings;
+  }
+
+  /** Return the roll-ups of a tag in [from, to), one per bucket that has readings. */
+  async buckets(path, from, to, minutes, signal) {
+    return (await this.#json(history(path, from, to, { bucket: `${minutes}min` }), signal)).buckets;
+  }
+
+  /**
+   * Yield {type, data, id} for as long as the connection lasts, beginning with what changed after an event.
+   * Throws GatewayError when the gateway is gone or falls silent, and when the reader goes to another page: a browser
+   * keeps this one for the way back, and its stream would occupy one of six connections.
+   */
+  async *events(lastId) {
+    const ending = new AbortController();
+    const end = () => ending.abort();
+    let timer = setTimeout(end, SILENCE_MAX_MS);
+    window.addEventListener("pagehide", end, { signal: ending.signal });
+    try {
+      const headers = lastId === "" ? {} : { "Last-Event-ID": lastId };
+      const answer = await this.#ask("/api/v1/stream", { headers, signal: ending.signal });
+      const parser = new EventParser();
+      const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+      for (;;) {
+        const { value, done } = await reader.read().catch(unreachable);
+        if (done) return;
+        clearTimeout(timer);
+        timer = setTimeout(end, SILENCE_MAX_MS);
+        yield* parser.feed(value);
+      }
+    } finally {
+      clearTimeout(timer);
+      end();
+    }
+  }
+
+  async #json(path, signal) {
+    return (await this.#ask(path, { signal })).json().catch(unreachable);
+  }
+
+  /** Throws TokenNeeded, or a GatewayError that says what the gateway says (RFC 9457). */
+  async #ask(path, { headers = {}, signal, accepted = [] } = {}) {
+    const token = sessionStorage.getItem(TOKEN_KEY);
+    const authorization = token === null ? {} : { Authorization: `Bearer ${token}` };
+    const sent = performance.now();
+    const request = { headers: { ...headers, ...authorization }, signal, cache: "no-store" };
+    const answer = await fetch(path, request).catch(unreachable);
+    this.#clock.observe(sent, Date.parse(answer.headers.get("Date")), performance.now());
+    if (answer.status === 401) throw new TokenNeeded(token === null ? "" : "The gateway does not know this token.");
+    if (!answer.ok && !accepted.includes(answer.status)) throw new GatewayError(await reason(answer));
+    return answer;
+  }
+}
+
+/** The address of a tag's history; times are whole ms. */
+function history(path, from, to, options) {
+  const range = { from: Math.round(from), to: Math.round(to) };
+  return `/api/v1/history/${path}?${new URLSearchParams({ ...range, ...options })}`;
+}
+
+function unreachable(error) {
+  throw new GatewayError(`the gateway cannot be reached (${error.message})`, { cause: error });
+}
+
+async function reason(answer) {
+  const isProblem = answer.headers.get("Content-Type")?.startsWith("application/problem+json");
+  return isProblem ? (await answer.json().catch(unreachable)).detail : `the gateway answers ${answer.status}`;
+}
