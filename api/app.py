@@ -1,15 +1,18 @@
 """The HTTP application: all routes, their errors, who may ask, and what a browser may do.
 
 Without tokens everybody who reaches it may read, so without tokens it only listens on this machine (the
-configuration sees to that). With tokens every request but the probes and the page's own files needs one.
+configuration sees to that). With tokens every request needs one, but the probes, the page's own files and the
+documentation.
 """
 
 import hmac
+import mimetypes
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
+from fastapi.security import HTTPBearer
 from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 from starlette.datastructures import Headers
@@ -20,7 +23,9 @@ from api.plant import Plant
 from api.problems import problem
 
 _PAGE: Final = Path(__file__).parent / "page"
-_OPEN: Final = {"/livez", "/readyz", "/", *(f"/{file.name}" for file in _PAGE.glob("*"))}
+_FILES: Final = {"/", *(f"/{file.name}" for file in _PAGE.glob("*"))}
+_OPEN: Final = {"/livez", "/readyz", "/docs", "/openapi.json"} | _FILES
+_OPEN_BELOW: Final = "/static-offline-docs/"
 _HEADERS: Final = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -43,8 +48,10 @@ def create(plant: Plant, tokens: Mapping[str, str]) -> ASGIApp:
         ],
     )
     problems.install(app)
+    bearer = [Depends(HTTPBearer(auto_error=False))] if tokens else []  # for the document; _Tokens looks at them
     for part in (browse, readings, stream, health):
-        app.include_router(part.router(plant))
+        app.include_router(part.router(plant), dependencies=bearer)
+    mimetypes.add_type("text/javascript", ".js")  # the registry of Windows may say otherwise
     app.mount("/", StaticFiles(directory=_PAGE, html=True), name="page")
     return _Headers(_Tokens(app, tokens) if tokens else app)
 
@@ -66,7 +73,7 @@ class _Tokens:
         await answer(scope, receive, send)
 
     def _may(self, scope: Scope) -> bool:
-        if scope["path"] in _OPEN:
+        if scope["path"] in _OPEN or scope["path"].startswith(_OPEN_BELOW):
             return True
         kind, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
         given = token.strip().encode()
@@ -84,8 +91,10 @@ class _Headers:
         async def careful(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], *_HEADERS]
-                if not scope["path"].startswith("/docs"):
+                if scope["path"] != "/docs":
                     message["headers"].append((b"content-security-policy", _CONTENT_SECURITY))
+                if scope["path"] in _FILES:  # after an upgrade no browser may mix old files with new ones
+                    message["headers"].append((b"cache-control", b"no-cache"))
             await send(message)
 
         await self._app(scope, receive, careful if scope["type"] == "http" else send)

@@ -29,7 +29,9 @@ class Value(BaseModel):
 
     path: str = Field(examples=["acme/dresden/packaging/line1/filler/temperature"])
     value: Any = Field(examples=[72.4])
-    timestamp: str = Field(description="source time, UTC", examples=["2026-01-05T06:00:00.123456Z"])
+    timestamp: str | None = Field(
+        description="source time, UTC; null if never read", examples=["2026-01-05T06:00:00.123456Z"]
+    )
     quality: Literal["good", "uncertain", "bad"]
     status: int = Field(default=0, description="OPC UA StatusCode; absent when good")
     reason: str = Field(default="", description="its name; absent when good", examples=["BadNotConnected"])

@@ -59,7 +59,7 @@ class Tag {
 
   take(reading) {
     this.value = reading.value;
-    this.time = Date.parse(reading.timestamp);
+    this.time = reading.timestamp === null ? 0 : Date.parse(reading.timestamp); // never read: before all times
     this.state = stateOf(reading);
     this.reason = reading.reason ?? "";
     if (reading.value !== null) this.kind = Array.isArray(reading.value) ? "waveform" : typeof reading.value;

@@ -16,8 +16,8 @@ from gateway.model import Batch, Catalog, Record
 
 _UNKNOWN = np.uint32(0xFFFF_FFFF)
 _CHORES_S = 10.0
-_TAIL_AGE_NS = 600_000_000_000
-"""The tail is compacted when its oldest reading is ten minutes old: chunks of 600 readings at 1 Hz."""
+_TAIL_AGE_NS = 120_000_000_000
+"""The tail is compacted when its oldest reading has been there for two minutes: a query reads all of it."""
 
 
 class Historian:

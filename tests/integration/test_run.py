@@ -139,6 +139,29 @@ def test_a_duration_ends_it_well(tmp_path: Path) -> None:
     assert "1 devices, 6 tags" in ended.stdout
 
 
+def test_with_tokens_nobody_reads_without_one(tmp_path: Path) -> None:
+    token = "correct-horse-battery"
+    with pipeline.devices(1, 1) as ports:
+        config = plant(tmp_path, ports, bus=None)
+        config["api"]["tokens"] = {"erp": token}
+        with running(write(tmp_path / "plant.yaml", config)) as one:
+
+            def status(path: str, **headers: str) -> int:
+                return httpx.get(one.ready["api"] + path, headers=headers).status_code
+
+            assert [status(path) for path in ("/api/v1/values", "/healthz", "/metrics", "/api/v1/stream")] == [401] * 4
+            assert [status(path) for path in ("/", "/app.js", "/livez", "/readyz", "/docs", "/openapi.json")] == [
+                200
+            ] * 6
+            assert status("/api/v1/values", Authorization=f"Bearer {token}") == 200
+            assert status("/api/v1/values", Authorization=f"Bearer {token}x") == 401
+            assert status("/api/v1/values", Authorization=token) == 401
+            document = httpx.get(one.ready["api"] + "/openapi.json").json()
+    assert document["openapi"].startswith("3.1")
+    assert document["components"]["securitySchemes"] == {"HTTPBearer": {"type": "http", "scheme": "bearer"}}
+    assert token not in str(document)
+
+
 def test_a_port_that_is_taken_is_one_clear_error(tmp_path: Path) -> None:
     with pipeline.devices(1, 1) as ports:
         config = plant(tmp_path, ports, bus=None)

@@ -56,6 +56,12 @@ def test_columns_that_count_round_the_end_of_their_type_come_back() -> None:
     assert rows(decode(encode([batch]))[0]) == rows(batch)
 
 
+@pytest.mark.parametrize("tags", [[1, 2, 5], [1, 2, 3, 3], [7, 7, 8], [5, 6, 4], [0, 1, 2, 3]])
+def test_columns_that_count_or_stay_only_at_their_beginning_come_back(tags: list[int]) -> None:
+    (back,) = decode(encode([Batch.of(tags, tags, [1.0] * len(tags), tags)]))
+    assert (back.tag.tolist(), back.time.tolist(), back.quality.tolist()) == (tags, tags, tags)
+
+
 def test_the_usual_poll_is_small() -> None:
     """The docstring's promise: eight bytes per reading and some thirty more per batch."""
     batch = Batch.of(np.arange(1000), 1_767_592_800_000_000_000, np.linspace(0, 1, 1000))

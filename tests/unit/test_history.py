@@ -44,6 +44,24 @@ def test_a_path_without_history_has_no_readings(database: Engine) -> None:
     assert len(history.aggregate("plant/a/none", 0, MINUTE_NS, MINUTE_NS)) == 0
 
 
+@pytest.mark.parametrize("compacted", [False, True])
+def test_a_range_has_its_start_and_not_its_end(database: Engine, compacted: bool) -> None:
+    history = History(database)
+    (series,) = history.series([X])
+    history.append([Batch.of([series] * 3, [10, 20, 30], [1.0, 2.0, 3.0])], Progress("gw1", "j", 1), 0)
+    if compacted:
+        history.compact()
+
+    def between(start: int, end: int) -> list[float]:
+        return [value for part in history.readings("plant/a/x", start, end) for value in part.value.tolist()]
+
+    assert between(10, 30) == [1.0, 2.0]
+    assert between(30, 31) == [3.0]
+    assert between(0, 10) == []
+    assert between(0, 11) == [1.0]
+    assert between(31, 99) == []
+
+
 def test_an_empty_tail_can_be_compacted(database: Engine) -> None:
     history = History(database)
     assert history.tail() == (0, 0)
