@@ -118,7 +118,7 @@ class Coding:
 
     @property
     def scaled(self) -> bool:
-        return Fraction(self.scale) != 1 or Fraction(self.offset) != 0
+        return float(self.scale) != 1 or float(self.offset) != 0
 
 
 def kind(coding: Coding, *, factor: bool = False) -> Kind:

@@ -21,7 +21,6 @@ class Latest:
     `bits`             uint64 (n,): the value as it lies in memory, unless it is an object
     `object`           object (n,): the value if it is one
     `version`          int64 (n,): the number of the update that wrote the row last; `now` is the newest
-    `good_time`        int64 (n,): source time of the last good reading
     """
 
     def __init__(self, size: int = 0) -> None:
@@ -32,7 +31,6 @@ class Latest:
         self.time = np.full(size, _NEVER)
         self.quality = np.full(size, Quality.BAD_WAITING_FOR_INITIAL_DATA, np.uint32)
         self.version = np.zeros(size, np.int64)
-        self.good_time = np.full(size, _NEVER)
 
     def __len__(self) -> int:
         return len(self.time)
@@ -49,8 +47,6 @@ class Latest:
         self.quality[tag] = newest.quality
         self.kind[tag] = kind
         self.version[tag] = self.now
-        good = newest.good
-        self.good_time[tag[good]] = newest.time[good]
         if kind is Kind.OBJECT:
             self.object[tag] = newest.value
         else:
@@ -90,7 +86,7 @@ class Latest:
         if size <= len(self):
             return
         n, more = len(self), Latest(max(size, 2 * len(self)))
-        for name in ("bits", "object", "kind", "time", "quality", "version", "good_time"):
+        for name in ("bits", "object", "kind", "time", "quality", "version"):
             getattr(more, name)[:n] = getattr(self, name)
             setattr(self, name, getattr(more, name))
 

@@ -41,13 +41,14 @@ def batch_message(record: Record, catalog: Catalog, gateway: str) -> bytes:
 
 
 def tag_messages(batch: Batch, tags: Sequence[Tag]) -> Iterator[tuple[Tag, bytes]]:
-    """Yield each row as the message of its tag's own topic; a tag that was never read has no time.
+    """Yield each row as the message of its tag's own topic; a tag that was never read has time 0 and tells none.
 
     `tags` runs parallel to the rows.
     """
-    columns = zip(tags, _texts(batch), timestamps(batch.time), _status(batch).tolist(), strict=True)
-    for tag, value, time, code in columns:
-        when = b"null" if code == Quality.BAD_WAITING_FOR_INITIAL_DATA else b'"%s"' % time.encode("ascii")
+    never = (batch.time == 0).tolist()
+    columns = zip(tags, _texts(batch), timestamps(batch.time), _status(batch).tolist(), never, strict=True)
+    for tag, value, time, code, unread in columns:
+        when = b"null" if unread else b'"%s"' % time.encode("ascii")
         parts = [b'{"value":', value, b',"timestamp":', when]
         parts.append(b',"quality":"%s"' % severity(code).encode("ascii"))
         if code:

@@ -4,7 +4,6 @@ A suite that stays green with a bug in the code is worth nothing there, however 
 normal test run, because it runs each suite again and again; some minutes.
 """
 
-# ruff: noqa: E501 (the code is quoted as it stands)
 import shutil
 import subprocess
 import sys
@@ -123,12 +122,14 @@ BUGS = [
     ),
     Planted(
         "minus zero becomes zero in history",
-        "gateway/historian/chunk.py", "(scaled / power).view(np.uint64) == value.view(np.uint64)", "scaled / power == value",
+        "gateway/historian/chunk.py",
+        "(scaled / power).view(np.uint64) == value.view(np.uint64)", "scaled / power == value",
         "tests/property/test_chunk.py::test_decimals_with_an_odd_one_among_them_come_back",
     ),
     Planted(
         "a chunk that ends where a query begins is left out",
-        "gateway/historian/history.py", "end_ns, table.c.last_time >= start_ns)", "end_ns, table.c.last_time > start_ns)",
+        "gateway/historian/history.py",
+        "end_ns, table.c.last_time >= start_ns)", "end_ns, table.c.last_time > start_ns)",
         "tests/unit/test_history.py",
     ),
     Planted(

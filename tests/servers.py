@@ -350,6 +350,11 @@ class Line:
         self._to_port = to_port
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._held = False
+
+    def hold(self) -> None:
+        """Carry nothing from now on, and cut nothing: as a paused machine does."""
+        self._held = True
 
     @property
     def mqtt_url(self) -> str:
@@ -378,8 +383,9 @@ class Line:
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
+                if not self._held:
+                    writer.write(data)
+                    await writer.drain()
         writer.transport.abort()
 
 

@@ -13,6 +13,7 @@ record whose checksum is wrong is skipped, counted and reported.
 """
 
 import logging
+import math
 import os
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
@@ -138,10 +139,14 @@ class JournalFile:
                 (upto, received_before, _TRIM_ROWS_MAX),
             ).rowcount
 
-    def trim_oldest(self) -> tuple[int, int]:
-        """Forget the oldest records whoever still wants them; return the oldest position before and after that."""
+    def trim_oldest(self, share: float) -> tuple[int, int]:
+        """Forget a share of the records, the oldest, whoever still wants them; a few thousand at most.
+
+        Returns the oldest position before and after that.
+        """
         before = self.oldest()
-        self.trim(before + _TRIM_ROWS_MAX - 1, _EVER_NS)
+        rows = math.ceil(share * (self._last() + 1 - before))
+        self.trim(before + rows - 1, _EVER_NS)
         return before, self.oldest()
 
     def oldest(self) -> int:

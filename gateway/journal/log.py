@@ -28,6 +28,8 @@ from gateway.model import Batch, Record
 
 _RETRY_S = 1.0
 _READ_RECORDS_MAX = 500
+_ROOM = 0.9
+"""How full a journal is that was too full and has been trimmed."""
 
 log = logging.getLogger(__name__)
 
@@ -219,8 +221,10 @@ class Journal:
         await self._offload(self._file.trim, confirmed, now - round(self.limits.retention_s * 1e9))
         self.size_bytes = await self._offload(self._file.size_bytes)
         if self.size_bytes > self.limits.size_bytes_max:
-            before, after = await self._offload(self._file.trim_oldest)
+            share = 1 - _ROOM * self.limits.size_bytes_max / self.size_bytes
+            before, after = await self._offload(self._file.trim_oldest, share)
             self._lose("journal_full", max(0, after - max(before, confirmed + 1)))
+            self.size_bytes = await self._offload(self._file.size_bytes)
 
     def _lose(self, reason: str, records: int) -> None:
         if records and not self.lost[reason]:

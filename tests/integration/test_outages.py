@@ -2,6 +2,11 @@
 
 import asyncio
 import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +27,16 @@ def sequences(*subscribers: servers.Subscriber) -> list[int]:
 
 def gaps(seen: list[int]) -> list[int]:
     return sorted(set(range(seen[0], seen[-1] + 1)) - set(seen))
+
+
+@contextmanager
+def device_process() -> Iterator[tuple["subprocess.Popen[str]", int]]:
+    """A device of 300 values as a process that can be stopped for a while, and its port."""
+    words = [sys.executable, "-m", "gateway.bench.device", "1", "300"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as device:
+        assert device.stdout is not None
+        yield device, int(device.stdout.readline())
+        device.terminate()
 
 
 async def more(gateway: GatewayProcess, records: int) -> None:
@@ -127,6 +142,28 @@ async def test_a_device_that_dies_turns_bad_and_comes_back(tmp_path: Path) -> No
             await asyncio.to_thread(gateway.until, over)
     assert rows[0]["quality"] == "good"
     assert all((row["value"] is None) == (row["quality"] == "bad") for row in rows)
+
+
+async def test_a_device_that_falls_silent_is_never_good_again_until_it_speaks(tmp_path: Path) -> None:
+    """The connection stands and nobody answers: values keep their own time, and none of them is good."""
+    with device_process() as (device, port):
+        config = plant(tmp_path, [port], bus=None, tags=300)
+        async with alive(write(tmp_path / "plant.yaml", config)) as gateway:
+
+            def values() -> list[dict[str, Any]]:
+                found: list[dict[str, Any]] = gateway.get("/api/v1/values")
+                return found
+
+            await asyncio.to_thread(gateway.until, lambda: all(row["quality"] == "good" for row in values()))
+            device.send_signal(signal.SIGSTOP)
+            await asyncio.to_thread(gateway.until, lambda: not any(row["quality"] == "good" for row in values()))
+            silent = values()
+            assert {row["reason"] for row in silent} == {"BadTimeout", "UncertainNoCommunicationLastUsableValue"}
+            assert all((row["value"] is None) == (row["quality"] == "bad") for row in silent)
+            last_usable = {row["path"]: row for row in silent if row["quality"] == "uncertain"}
+            assert {row["path"]: row for row in values() if row["path"] in last_usable} == last_usable
+            device.send_signal(signal.SIGCONT)
+            await asyncio.to_thread(gateway.until, lambda: all(row["quality"] == "good" for row in values()))
 
 
 async def test_a_disk_that_is_full_is_said_and_costs_nothing(tmp_path: Path) -> None:

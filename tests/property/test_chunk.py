@@ -29,7 +29,7 @@ def assert_comes_back(given: Batch) -> bytes:
     return data
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=200)
 @given(batches(tags=st.just(0), min_size=1, max_size=30))
 def test_any_readings_come_back(given: Batch) -> None:
     assert_comes_back(given)

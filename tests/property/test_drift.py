@@ -86,7 +86,7 @@ def readings(draw: st.DrawFn) -> tuple[list[float], list[int]]:
     return x, draw(st.lists(QUALITIES, min_size=len(x), max_size=len(x)))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=200)
 @given(readings(), OPTIONS)
 def test_matches_a_plain_loop(drawn: tuple[list[float], list[int]], options: Options) -> None:
     x, quality = drawn

@@ -67,8 +67,14 @@ class JournalMachine(RuleBasedStateMachine):
         self.records += map(plain, group)
         self.cursors |= confirmed
 
-    @rule(upto=st.integers(0, 60), received_before=st.integers(0, 60))
-    def trim(self, upto: int, received_before: int) -> None:
+    @precondition(lambda self: self.records)
+    @rule(data=st.data())
+    def trim(self, data: st.DataObject) -> None:
+        """Up to one record and before another: exactly at both bounds."""
+        upto = data.draw(st.sampled_from([record[0] for record in self.records]))
+        received_before = data.draw(st.sampled_from([record[4] for record in self.records])) + data.draw(
+            st.integers(0, 1)
+        )
         kept = [r for r in self.records if not (r[0] <= upto and r[4] < received_before)]
         assert self.file.trim(upto, received_before) == len(self.records) - len(kept)
         self.records = kept
@@ -77,7 +83,7 @@ class JournalMachine(RuleBasedStateMachine):
     @rule()
     def forget_everything(self) -> None:
         """There are never as many records here as one call forgets."""
-        assert self.file.trim_oldest() == (self.records[0][0], self.given + 1)
+        assert self.file.trim_oldest(1.0) == (self.records[0][0], self.given + 1)
         self.records = []
 
     @rule()

@@ -148,7 +148,7 @@ def close(found: float, wanted: Fraction | float) -> bool:
 TAGS = st.lists(cases(), min_size=1, max_size=20)
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=250)
 @given(TAGS, st.data())
 def test_matches_the_dumb_decoder(tags: list[Case], data: st.DataObject) -> None:
     gaps = data.draw(st.lists(st.integers(0, 3), min_size=len(tags), max_size=len(tags)))

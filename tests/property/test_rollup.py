@@ -86,7 +86,7 @@ def assert_same(found: dict[tuple[int, int], tuple[Any, ...]], wanted: dict[tupl
         assert found[key][4] == pytest.approx(row[4], rel=1e-12, abs=1e-9)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=200)
 @given(readings(), st.sampled_from(BUCKETS))
 def test_matches_a_plain_loop(batch: Batch, bucket_ns: int) -> None:
     assert_same(told(rollup(batch, bucket_ns)), by_hand([batch], bucket_ns))

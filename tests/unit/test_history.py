@@ -1,5 +1,6 @@
 """History: series, progress and transactions, case by case."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -148,6 +149,36 @@ def test_a_database_that_refuses_is_away_and_gets_the_same_records_later(databas
 
     simulate(world())
     assert values(History(database)) == [0.1, 0.2, 0.3]
+
+
+def test_chores_compact_what_has_waited_and_forget_what_is_too_old(database: Engine) -> None:
+    """The tail is compacted after two minutes, and kept for the hour that is its retention; in virtual time."""
+
+    async def world() -> list[tuple[int, int]]:
+        history = History(database)
+        sink = historian(database, Catalog([X]))
+        await sink.write([Record(1, 0, 1, 1, 0, (Batch.of([0], LoopClock().now_ns(), [0.1]),))])
+        seen = []
+        async with asyncio.TaskGroup() as tasks:
+            chores = tasks.create_task(sink.chores(lambda: None))
+            for minute in (1, 2, 40, 30):
+                await asyncio.sleep(60.0 * minute)
+                seen.append((history.tail()[0], len(values(history))))
+            chores.cancel()
+        return seen
+
+    assert simulate(world()) == [(1, 1), (0, 1), (0, 1), (0, 0)]
+
+
+def test_chores_of_a_database_that_refuses_are_a_lost_connection(database: Engine) -> None:
+    async def world() -> None:
+        sink = historian(database, Catalog([X]))
+        await sink.write([record(1, 0.1)])
+        forbid(database, "tail", "DELETE")
+        await sink.chores(lambda: None)
+
+    with pytest.raises(ConnectionError, match=r"history cannot be compacted: .*full"):
+        simulate(world())
 
 
 def test_readings_of_the_wildest_times_can_be_stored(database: Engine) -> None:

@@ -159,10 +159,13 @@ def test_oldest_is_the_next_position_when_nothing_is_left(path: Path) -> None:
 
 def test_the_oldest_records_go_first_when_space_is_short(path: Path) -> None:
     with opened(path) as file:
-        file.commit([record(n) for n in range(1, 5_004)], {})
-        assert file.trim_oldest() == (1, 5_001)
-        assert positions(file) == [5_001, 5_002, 5_003]
-        assert file.trim_oldest() == (5_001, 5_004)
+        file.commit([record(n) for n in range(1, 6_004)], {})
+        assert file.trim_oldest(0.01) == (1, 62)
+        assert file.trim_oldest(1.0) == (62, 5_062)  # no more than a few thousand at once
+        assert positions(file) == list(range(5_062, 6_004))
+        assert file.trim_oldest(0.5) == (5_062, 5_533)
+        assert file.trim_oldest(1.0) == (5_533, 6_004)
+        assert file.trim_oldest(1.0) == (6_004, 6_004)
 
 
 def test_space_that_was_freed_does_not_count(path: Path) -> None:

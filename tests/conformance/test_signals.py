@@ -1,0 +1,106 @@
+"""What every signal must do (Signal in gateway/contracts.py): pure, causal, and the same however batches are cut."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from gateway.contracts import Signal
+from gateway.model import Batch, Catalog, Tag
+from gateway.model.batch import objects
+from gateway.plugins import signal_kinds
+
+INPUT = Tag("plant/pump", "measured")
+
+OPTIONS: dict[str, dict[str, Any]] = {"vibration": {"sample_rate": 16_000}, "drift": {"warm_up": 5}}
+"""What each kind needs besides its input; a new kind that needs something adds a line."""
+
+
+def build(kind: str) -> tuple[Signal, Catalog, Mapping[str, Tag]]:
+    module, catalog = signal_kinds()[kind], Catalog([INPUT])
+    options = module.Options(input=INPUT.path, **OPTIONS.get(kind, {}))
+    outputs = module.outputs("watch", options, INPUT.asset)
+    numbers = {role: catalog.add(tag) for role, tag in outputs.items()}
+    return module.signal(options, numbers, catalog), catalog, outputs
+
+
+def stream(kind: str) -> Batch:
+    """Readings of the input, some bad, some late, some impossible."""
+    chance = np.random.default_rng(7)
+    n = 60
+    quality = np.where(chance.random(n) < 0.1, np.uint32(0x808A_0000), np.uint32(0))
+    time = np.arange(n) * 1_000_000_000
+    value: NDArray[Any]
+    if kind == "vibration":
+        value = objects([chance.normal(0, 1, 64) if chance.random() < 0.9 else "no waveform" for _ in range(n)])
+    else:
+        value = chance.normal(20, 1, n)
+        value[40:] += 30
+        value[[3, 20]] = np.nan
+    return Batch.of([0] * n, time, value, quality)
+
+
+def told(batches: list[Batch]) -> list[tuple[int, int, Any, int]]:
+    """The rows, by tag and time."""
+    rows = [
+        row
+        for b in batches
+        for row in zip(b.tag.tolist(), b.time.tolist(), b.value.tolist(), b.quality.tolist(), strict=True)
+    ]
+    return sorted(rows, key=lambda row: row[:2])
+
+
+@pytest.fixture(params=sorted(signal_kinds()))
+def kind(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+def test_what_it_derives_are_tags_of_the_asset_of_its_input(kind: str) -> None:
+    _, _, outputs = build(kind)
+    assert outputs
+    assert {tag.asset for tag in outputs.values()} == {INPUT.asset}
+    assert all(tag.name.startswith(("_maintenance/", "_alarm/")) for tag in outputs.values())
+
+
+def test_it_derives_something_and_only_what_it_said(kind: str) -> None:
+    signal, catalog, outputs = build(kind)
+    found = told(list(signal.update(stream(kind))))
+    assert {catalog[number].path for number, *_ in found} == {tag.path for tag in outputs.values()}
+    assert signal.inputs.tolist() == [0]
+
+
+def test_the_answer_does_not_depend_on_how_readings_were_cut(kind: str) -> None:
+    whole, cut, single = (build(kind)[0] for _ in range(3))
+    batch = stream(kind)
+    rows = np.arange(len(batch))
+    expected = told(list(whole.update(batch)))
+    parts = [piece for part in np.array_split(rows, 7) for piece in cut.update(batch.take(part))]
+    alone = [piece for row in rows for piece in single.update(batch.take(rows[row : row + 1]))]
+    assert told(parts) == expected
+    assert told(alone) == expected
+
+
+def test_it_is_a_function_of_readings_alone(kind: str) -> None:
+    signal = build(kind)[0]
+    twin = copy.deepcopy(signal)
+    batch = stream(kind)
+    assert told(list(signal.update(batch))) == told(list(twin.update(batch)))
+
+
+def test_what_it_says_has_the_time_of_a_good_reading(kind: str) -> None:
+    signal = build(kind)[0]
+    batch = stream(kind)
+    good = set(batch.time[batch.good].tolist())
+    assert {time for _, time, _, _ in told(list(signal.update(batch)))} <= good
+
+
+def test_bad_readings_teach_and_say_nothing(kind: str) -> None:
+    signal, clean = build(kind)[0], build(kind)[0]
+    batch = stream(kind)
+    bad = Batch(batch.tag.copy(), batch.time.copy(), batch.value.copy(), np.full(len(batch), 0x800A_0000, np.uint32))
+    assert list(signal.update(bad)) == []
+    assert told(list(signal.update(batch))) == told(list(clean.update(batch)))
