@@ -144,7 +144,8 @@ class Gateway:
                 patience.reschedule(asyncio.get_running_loop().time() + _GRACE_S)
         except TimeoutError:
             behind = {name: cursor.behind for name, cursor in self.journal.cursors.items() if cursor.behind}
-            log.warning("records wait in the journal for the next start: %s", behind)
+            if behind:
+                log.warning("records wait in the journal for the next start: %s", behind)
         await self.journal.finish()
 
     def _drains(self) -> list[Task]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from gateway.contracts import Sink
 from gateway.journal import Cursor
 
-_PLENTY = 500
+_PLENTY = 200
 """So many records at once mean that the sink is behind: it does not wait for more."""
 
 

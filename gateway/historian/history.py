@@ -22,10 +22,10 @@ from gateway.model import Batch, Kind, Tag
 from gateway.model.batch import join_kinds
 from gateway.model.encoding import decode, encode
 
-COMPACT_READINGS: Final = 1_000_000
-"""Readings that one compaction takes: some 50 MB of memory while it runs."""
-_SLICE_READINGS: Final = 50_000
-"""Readings that are sorted and summed up together within it."""
+COMPACT_READINGS: Final = 2_000_000
+"""Readings that one compaction takes."""
+_SLICE_READINGS: Final = 100_000
+"""Readings of it that are in memory at a time: the tail is read once for each slice of the series."""
 _NO_SERIES: Final = 0
 """No series has this id: a path that has no history."""
 
@@ -102,15 +102,18 @@ class History:
         """
         table = schema.tail
         with self._engine.begin() as db:
-            last = _until(db.execute(select(table.c.id, table.c.n).order_by(table.c.id)), COMPACT_READINGS)
-            data = db.scalars(select(table.c.data).where(table.c.id <= last).order_by(table.c.id))
-            batches = join_kinds(batch for row in data for batch in _tail_batches(row))
-            for batch in batches:
-                for part in _by_series(batch):
-                    _store_chunks(db, part)
-                    _store_rollup(db, rollup(part))
+            last, n = _until(db.execute(select(table.c.id, table.c.n).order_by(table.c.id)), COMPACT_READINGS)
+            slices = max(1, round(n / _SLICE_READINGS))
+            for k in range(slices):
+                rows = db.scalars(
+                    select(table.c.data).where(table.c.id <= last).order_by(table.c.id),
+                    execution_options={"yield_per": 100},
+                )
+                parts = (batch for data in rows for batch in _tail_batches(data))
+                for batch in join_kinds(batch.where(batch.tag % slices == k) for batch in parts):
+                    _store(db, batch.take(np.lexsort((batch.time, batch.tag))))
             db.execute(delete(table).where(table.c.id <= last))
-        return sum(map(len, batches))
+        return n
 
     def tail(self) -> tuple[int, int]:
         """Return how many readings wait for compaction, and when the oldest of them came [ns]."""
@@ -217,19 +220,15 @@ def _sorted(parts: Sequence[Readings], start_ns: int, end_ns: int) -> Readings:
     )
 
 
-def _by_series(batch: Batch) -> Iterator[Batch]:
-    """Cut a batch into parts of moderate size, ordered by series and time, so that no series is in two of them."""
-    order = np.lexsort((batch.time, batch.tag))
-    bounds = np.flatnonzero(np.diff(batch.tag[order])) + 1
-    start = 0
-    while start < len(order):
-        stop = int(bounds[at]) if (at := np.searchsorted(bounds, start + _SLICE_READINGS)) < len(bounds) else len(order)
-        yield batch.take(order[start:stop])
-        start = stop
+def _store(db: Connection, batch: Batch) -> None:
+    """Store readings, ordered by series and time, as chunks and roll-ups."""
+    if len(batch):
+        _store_chunks(db, batch)
+        _store_rollup(db, rollup(batch))
 
 
 def _store_chunks(db: Connection, batch: Batch) -> None:
-    """Store each series of a batch, which is ordered by series and time, as one chunk."""
+    """Store each series of the batch as one chunk."""
     starts = np.flatnonzero(np.r_[True, batch.tag[1:] != batch.tag[:-1]])
     stops = np.append(starts[1:], len(batch))
     heads = [
@@ -275,15 +274,15 @@ def _rollup(rows: Sequence[Any]) -> Rollup:
     return Rollup(*arrays)
 
 
-def _until(rows: Iterable[Any], readings: int) -> int:
-    """The id of the row with which the readings, summed up from the first row, reach a number; or of the last."""
-    last = 0
+def _until(rows: Iterable[Any], readings: int) -> tuple[int, int]:
+    """The id of the row with which the readings, summed up from the first row, reach a number; and their sum."""
+    last = total = 0
     for id_, n in rows:
         last = id_
-        readings -= n
-        if readings <= 0:
+        total += n
+        if total >= readings:
             break
-    return last
+    return last, total
 
 
 def _insert(db: Connection, table: Any) -> Any:

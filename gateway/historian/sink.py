@@ -5,7 +5,7 @@ known and passed over. A database that is away is the drain's business: its curs
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from sqlalchemy.exc import SQLAlchemyError
@@ -16,6 +16,7 @@ from gateway.model import Batch, Catalog, Record
 
 _UNKNOWN = np.uint32(0xFFFF_FFFF)
 _CHORES_S = 10.0
+_TRANSACTION_READINGS = 100_000
 _TAIL_AGE_NS = 120_000_000_000
 """The tail is compacted when its oldest reading has been there for two minutes: a query reads all of it."""
 
@@ -46,7 +47,7 @@ class Historian:
         self.readings = 0
 
     async def write(self, records: Sequence[Record]) -> None:
-        """Store the records in one transaction. Raises ConnectionError if the database does not take them."""
+        """Store the records. Raises ConnectionError if the database does not take them."""
         try:
             self.readings += await self._offload(self._write, records, self._clock.now_ns())
         except SQLAlchemyError as error:
@@ -66,13 +67,13 @@ class Historian:
     def _write(self, records: Sequence[Record], now_ns: int) -> int:
         if self._stored is None:
             self._stored = self._history.stored(self._gateway, self._journal)
-        new = [record for record in records if record.position > self._stored]
-        if not new:
-            return 0
-        batches = [self._by_series(batch) for record in new for batch in record.batches]
-        self._history.append(batches, Progress(self._gateway, self._journal, new[-1].position), now_ns)
-        self._stored = new[-1].position
-        return sum(map(len, batches))
+        stored = 0
+        for group in _groups([record for record in records if record.position > self._stored]):
+            batches = [self._by_series(batch) for record in group for batch in record.batches]
+            self._history.append(batches, Progress(self._gateway, self._journal, group[-1].position), now_ns)
+            self._stored = group[-1].position
+            stored += sum(map(len, batches))
+        return stored
 
     def _by_series(self, batch: Batch) -> Batch:
         """The batch with series instead of tags."""
@@ -91,6 +92,16 @@ class Historian:
             self._history.compact()
             waiting, oldest = self._history.tail()
         self._history.forget(now_ns - self._retention_ns)
+
+
+def _groups(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+    """Cut records into groups of a moderate number of readings: a transaction each."""
+    start = readings = 0
+    for i, record in enumerate(records):
+        readings += len(record)
+        if readings >= _TRANSACTION_READINGS or i == len(records) - 1:
+            yield records[start : i + 1]
+            start, readings = i + 1, 0
 
 
 def _first_line(error: Exception) -> str:

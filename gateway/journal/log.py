@@ -27,7 +27,7 @@ from gateway.journal.file import JournalFile
 from gateway.model import Batch, Record
 
 _RETRY_S = 1.0
-_READ_RECORDS_MAX = 500
+_READ_RECORDS_MAX = 200
 _ROOM = 0.9
 """How full a journal is that was too full and has been trimmed."""
 
