@@ -27,7 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--values", type=int, default=999, metavar="N", help="float32 values per device, beside its stamp"
     )
-    parser.add_argument("--poll", default="100ms", help="of the paced round; the other goes as fast as it can")
+    parser.add_argument("--poll", default="50ms", help="of the paced round; the other goes as fast as it can")
     parser.add_argument("--seconds", type=float, default=5.0, metavar="S", help="length of each round")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
