@@ -6,6 +6,7 @@ problems.py   every error as problem+json (RFC 9457)
 times.py      points in time as people and programs write them
 browse.py     /api/v1/assets, tags, devices
 readings.py   /api/v1/values, history
+writes.py     /api/v1/writes: the one thing that changes the plant
 stream.py     /api/v1/stream: values as they change (server-sent events)
 health.py     /livez /readyz /healthz /metrics
 page/         the live page: plain HTML, CSS and JavaScript, nothing from elsewhere

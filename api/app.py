@@ -2,7 +2,7 @@
 
 Without tokens everybody who reaches it may read, so without tokens it only listens on this machine (the
 configuration sees to that). With tokens every request needs one, but the probes, the page's own files and the
-documentation.
+documentation; the owner's name goes with the request, for whoever asks who may write.
 """
 
 import hmac
@@ -18,7 +18,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api import browse, health, problems, readings, stream
+from api import browse, health, problems, readings, stream, writes
 from api.plant import Plant
 from api.problems import problem
 
@@ -44,12 +44,13 @@ def create(plant: Plant, tokens: Mapping[str, str]) -> ASGIApp:
         openapi_tags=[
             {"name": "plant", "description": "What there is"},
             {"name": "readings", "description": "What it says and said"},
+            {"name": "writes", "description": "What it is told, if the configuration allows that"},
             {"name": "health", "description": "How the gateway is doing"},
         ],
     )
     problems.install(app)
     bearer = [Depends(HTTPBearer(auto_error=False))] if tokens else []  # for the document; _Tokens looks at them
-    for part in (browse, readings, stream, health):
+    for part in (browse, readings, stream, writes, health):
         app.include_router(part.router(plant), dependencies=bearer)
     mimetypes.add_type("text/javascript", ".js")  # the registry of Windows may say otherwise
     app.mount("/", StaticFiles(directory=_PAGE, html=True), name="page")
@@ -61,10 +62,12 @@ class _Tokens:
 
     def __init__(self, app: ASGIApp, tokens: Mapping[str, str]) -> None:
         self._app = app
-        self._tokens = [token.encode() for token in tokens.values()]
+        self._tokens = {name: token.encode() for name, token in tokens.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or self._may(scope):
+        owner = self._owner(scope) if scope["type"] == "http" else None
+        if scope["type"] != "http" or owner is not None or _open(scope["path"]):
+            scope["state"] = {**scope.get("state", {}), "client": owner or ""}
             await self._app(scope, receive, send)
             return
         answer = problem(
@@ -72,13 +75,16 @@ class _Tokens:
         )
         await answer(scope, receive, send)
 
-    def _may(self, scope: Scope) -> bool:
-        if scope["path"] in _OPEN or scope["path"].startswith(_OPEN_BELOW):
-            return True
+    def _owner(self, scope: Scope) -> str | None:
+        """The name that the token of a request belongs to."""
         kind, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
         given = token.strip().encode()
-        matches = [hmac.compare_digest(given, known) for known in self._tokens]
-        return kind.lower() == "bearer" and any(matches)
+        owners = [name for name, known in self._tokens.items() if hmac.compare_digest(given, known)]
+        return owners[0] if kind.lower() == "bearer" and owners else None
+
+
+def _open(path: str) -> bool:
+    return path in _OPEN or path.startswith(_OPEN_BELOW)
 
 
 class _Headers:

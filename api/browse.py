@@ -25,6 +25,8 @@ class TagInfo(BaseModel):
     range: list[float] = Field(default=[], description="low and high end of the instrument")
     deadband: float = 0.0
     labels: dict[int, str] = Field(default={}, description="what the numbers of a state mean")
+    writable: bool = Field(default=False, description="whether it may be written, by those who have the right")
+    limits: list[float] = Field(default=[], description="low and high end of what may be written")
     device: str = Field(default="", description="the device it is read from; derived tags have none")
     source: str = Field(default="", description="where the device has it", examples=["input:52 float32 ABCD"])
 
@@ -51,6 +53,10 @@ class DeviceInfo(BaseModel):
     last: str | None = Field(description="when it was heard last")
     error: str = Field(description="what ended its last connection")
     counts: dict[str, int]
+    learned: dict[str, Any] = Field(
+        description="what was found out about it: limits, what it refuses, requests per second that its tags need, how"
+        " long each takes",
+    )
 
 
 def router(plant: Plant) -> APIRouter:
@@ -156,6 +162,7 @@ def _device(device: Device) -> DeviceInfo:
         last=moment(device.last_ns),
         error=device.error,
         counts=dict(device.counts),
+        learned=dict(device.learned),
     )
 
 

@@ -1,4 +1,4 @@
-"""What the application hands to the API: views of the plant, none of which can change it."""
+"""What the application hands to the API: views of the plant, and one door through which a tag may be written."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -44,7 +44,7 @@ class Readings(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device as it stands."""
+    """A device as it stands; `learned` is what was found out about it, in what JSON can carry."""
 
     name: str
     protocol: str
@@ -57,6 +57,7 @@ class Device:
     error: str
     counts: Mapping[str, int]
     gauges: Mapping[str, float]
+    learned: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,27 @@ class Aggregates(Protocol):
     def last(self) -> NDArray[np.float64]: ...
 
 
+class Written(Protocol):
+    """What became of the wish to write a tag. `status` is done, refused, failed or unknown."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def tag(self) -> str: ...
+    @property
+    def value(self) -> Any: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def code(self) -> int: ...
+    @property
+    def detail(self) -> str: ...
+    @property
+    def time_ns(self) -> int: ...
+    @property
+    def read_back(self) -> Any: ...
+
+
 class Plant(Protocol):
     """The gateway, seen from outside."""
 
@@ -121,4 +143,12 @@ class Plant(Protocol):
 
     async def aggregate(self, path: str, start_ns: int, end_ns: int, bucket_ns: int) -> Aggregates:
         """Return roll-ups; `bucket_ns` is a number of minutes. Raises ConnectionError without a database."""
+        ...
+
+    async def write(self, *, id: str, tag: str, value: Any, who: str, expires_ns: int | None) -> Written:
+        """Write a tag, if `who` may, and return what became of it; an id that is known writes nothing again."""
+        ...
+
+    async def written(self, id: str) -> Written:
+        """Return what became of a write. Raises KeyError for an id that is not remembered."""
         ...

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -24,19 +24,28 @@ class Problem(BaseModel):
     errors: list[dict[str, str]] = Field(default=[], description="each wrong part of the request: pointer and detail")
 
 
-ANSWERS: dict[int | str, dict[str, Any]] = {
-    code: {"model": Problem, "description": HTTPStatus(code).phrase, "content": {"application/problem+json": {}}}
-    for code in (400, 401, 404, 422, 503)
-}
-"""What the OpenAPI document says of errors."""
+def answers(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """Return what the OpenAPI document says of errors with these status codes."""
+    return {
+        code: {"model": Problem, "description": HTTPStatus(code).phrase, "content": {"application/problem+json": {}}}
+        for code in codes
+    }
+
+
+ANSWERS: Final = answers(400, 401, 404, 422, 503)
+"""What the OpenAPI document says of the errors that every route may have."""
 
 
 def problem(
-    status: int, detail: str, errors: Sequence[dict[str, str]] = (), headers: Mapping[str, str] | None = None
+    status: int,
+    detail: str,
+    errors: Sequence[dict[str, str]] = (),
+    headers: Mapping[str, str] | None = None,
+    **members: Any,
 ) -> JSONResponse:
-    """Return an error as an answer."""
+    """Return an error as an answer; `members` are what it has beyond the standard's own (RFC 9457 section 3.2)."""
     body = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=list(errors))
-    content = body.model_dump(exclude_defaults=True) | {"type": body.type}
+    content = body.model_dump(exclude_defaults=True) | {"type": body.type} | members
     return JSONResponse(content, status, headers, media_type="application/problem+json")
 
 

@@ -1,4 +1,4 @@
-"""Modbus TCP: one device, polled in blocks, decoded in columns.
+"""Modbus over TCP, TLS, UDP, RTU through TCP, or a serial line: polled in blocks, decoded in columns.
 
     devices:
       press:
@@ -8,78 +8,42 @@
         tags:
           speed: {register: "holding:40", type: uint16, scale: 0.1, unit: "{rev}/min"}
 
-What a tag needs is decided when the connector is built: which block reads it (_blocks.py), where its bytes lie in
-the answers put end to end (_scan.py), and what becomes of them (_registers.py). A poll is then a request per block
-over one connection (_mbap.py), one image, and a few numpy calls.
+What a tag needs (_modbus/options.py) is decided when the connector is built: which block reads it (_modbus/blocks.py),
+where its bytes lie in the answers put end to end (_modbus/scan.py), and what becomes of them (_modbus/registers.py).
+A poll is then a request per block over a line (_modbus/line.py), one image, and a few numpy calls.
 """
 
+import asyncio
+import ssl
 import zlib
 from collections import Counter
-from typing import Annotated, Final, Self
-from urllib.parse import parse_qs, urlsplit
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Final
 
-from pydantic import BeforeValidator, Field, InstanceOf, model_validator
-
-from connectors._address import Address, parse
-from connectors._blocks import REGISTERS_MAX, Span
-from connectors._mbap import connect
-from connectors._options import Options, Seconds
+from connectors._modbus import endpoint, writing
+from connectors._modbus.blocks import Span
+from connectors._modbus.coding import TYPES, Coding
+from connectors._modbus.depth import Depth
+from connectors._modbus.discover import discover as discover
+from connectors._modbus.line import Line
+from connectors._modbus.options import DeviceOptions as DeviceOptions
+from connectors._modbus.options import TagOptions as TagOptions
+from connectors._modbus.options import Tls
+from connectors._modbus.profile import Profile
+from connectors._modbus.scan import Point, Scan
+from connectors._modbus.unit import Unit
 from connectors._pace import due
-from connectors._registers import TYPES, Coding, Order
-from connectors._scan import Point, Scan
 from gateway.contracts import Clock, Device, Emit
 
-SCHEMES: Final = ("modbus",)
-_PORT: Final = 502
-
-Register = Annotated[InstanceOf[Address], BeforeValidator(parse, json_schema_input_type=str | int)]
-
-
-class DeviceOptions(Options):
-    """Keys of a Modbus device."""
-
-    poll: Seconds = Field(default=1.0, description="how often its tags are read")
-    timeout: Seconds = Field(default=1.0, description="how long to wait for a connection or an answer")
-    gap: int = Field(default=8, ge=0, le=REGISTERS_MAX, description="registers read in vain to save a request")
-    registers_max: int = Field(default=REGISTERS_MAX, ge=1, le=REGISTERS_MAX, description="longest request")
-
-
-class TagOptions(Options):
-    """Keys of a tag of a Modbus device."""
-
-    at: Register = Field(alias="register", description="holding:40, input:12.3, coil:0, discrete:7, or 40001")
-    type: str = Field(default="", description=f"one of {', '.join(TYPES)}; default uint16, or bit")
-    order: Order = Field(default="ABCD", description="order of the bytes on the wire; ABCD is the standard's")
-    length: int = Field(default=0, ge=0, le=REGISTERS_MAX, description="registers of a string")
-    scale: float = Field(default=1, allow_inf_nan=False, description="value = raw x scale + offset")
-    offset: float = Field(default=0, allow_inf_nan=False, description="value = raw x scale + offset")
-    scale_register: Register | None = Field(default=None, description="int16 register sf: value = raw x 10^sf")
-    invalid: tuple[int, ...] = Field(default=(), description="raw values that mean: not available")
-    poll: Seconds | None = Field(default=None, description="how often it is read, if not as the device says")
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        single = self.at.area in ("coil", "discrete") or self.at.bit is not None
-        if self.type and self.type not in TYPES:
-            raise ValueError(f"type {self.type!r} is not known; it must be one of {', '.join(TYPES)}")
-        if self.wire == "bit" and not single:
-            raise ValueError(f"type bit needs the bit of the register: {self.at}.0 up to {self.at}.15")
-        if self.wire != "bit" and single:
-            raise ValueError(f"{self.at} is a single bit and cannot be {self.wire}: leave type out")
-        if (self.wire == "string") != (self.length > 0):
-            raise ValueError("type string needs length, the number of registers; no other type has it")
-        return self
-
-    @property
-    def wire(self) -> str:
-        """The name of the type in TYPES."""
-        return self.type or ("bit" if self.at.bit is not None or self.at.area in ("coil", "discrete") else "uint16")
+SCHEMES: Final = endpoint.SCHEMES
 
 
 def address(options: TagOptions) -> str:
-    """Return where and how a tag is read, with the wire address: `holding:40 uint32 CDAB`."""
+    """Return where and how a tag is read, with the wire address: `40041 = holding:40 uint32 CDAB`."""
     order = f" {options.order}" if TYPES[options.wire].registers > 1 or options.order != "ABCD" else ""
-    return f"{options.at} {options.wire}{order}"
+    mask = f" mask {options.mask:#x}" if options.mask else ""
+    return f"{options.at.explained} {options.wire}{order}{mask}"
 
 
 def connector(device: Device, clock: Clock) -> "Modbus":
@@ -88,39 +52,96 @@ def connector(device: Device, clock: Clock) -> "Modbus":
 
 
 class Modbus:
-    """Poll one unit behind one TCP connection, one request in flight.
+    """Poll one unit; devices with the same endpoint share its connection.
 
-    `counts` has what it cost the device: `requests`, `exceptions`, `polls_skipped`.
+    `counts` has what it cost the device: `requests`, `exceptions`, `timeouts`, `late`, `polls_skipped`.
     """
 
     def __init__(self, device: Device, clock: Clock) -> None:
-        where = urlsplit(device.url)
-        self._host, self._port = where.hostname or "", where.port or _PORT
-        self._unit = _unit(where.query)
-        self._timeout_s: float = device.options.timeout
-        self._phase = zlib.crc32(device.name.encode()) / 2**32
-        self._clock = clock
+        options: DeviceOptions = device.options
         self.counts: Counter[str] = Counter()
-        polls: list[float] = [options.poll or device.options.poll for options in device.tag_options]
+        self._clock = clock
+        self._writing = asyncio.Lock()
+        self._timeout_s = options.timeout
+        self._phase = zlib.crc32(device.name.encode()) / 2**32
+        where, number = endpoint.parse(device.url)
+        self._profile = Profile.recalled(f"{where.scheme} {where} {number}", device.learned)
+        if options.in_flight != "auto":
+            self._profile.depth = Depth(options.in_flight, settled=True)
+        self._unit = Unit(number, options.timeout, budget=options.budget, depth=self._profile.depth, counts=self.counts)
+        self._line = _line(device, where, clock)
+        self._ask = partial(self._line.ask, self._unit)
+        self._points = {
+            int(n): _point(tag.name, keys)
+            for n, tag, keys in zip(device.numbers, device.tags, device.tag_options, strict=True)
+        }
+        for tag, point in zip(device.tags, self._points.values(), strict=True):
+            if tag.writable and point.span.area in ("input", "discrete"):
+                raise ValueError(f"{tag.name} cannot be written: nothing in {point.span.area} can")
+        polls: list[float] = [keys.poll or options.poll for keys in device.tag_options]
         self._periods_s = sorted(set(polls))
-        self._scans = [
-            Scan(
-                [_point(device.tag_options[i]) for i, poll in enumerate(polls) if poll == period],
-                device.numbers[[i for i, poll in enumerate(polls) if poll == period]],
-                gap=device.options.gap,
-                registers_max=device.options.registers_max,
-                counts=self.counts,
+        self._scans = [self._scan(device, [i for i, poll in enumerate(polls) if poll == p]) for p in self._periods_s]
+        if 0 < options.budget < self.requests_per_s:
+            raise ValueError(
+                f"its tags need {self.requests_per_s:.3g} requests per second, its budget is {options.budget:g}:"
+                " poll less often, or allow a larger gap"
             )
-            for period in self._periods_s
-        ]
+
+    @property
+    def requests_per_s(self) -> float:
+        """How many requests per second the plan comes to."""
+        return sum(len(scan.blocks) / period for scan, period in zip(self._scans, self._periods_s, strict=True))
+
+    @property
+    def learned(self) -> Mapping[str, Any]:
+        """The profile of the device, and what it costs: requests per second, and milliseconds that each takes."""
+        self._profile.counters = {name: state for scan in self._scans for name, state in scan.counters.items()}
+        cost = {"requests_per_s": round(self.requests_per_s, 3), "answer_ms": round(1000 * self._unit.answer_s, 3)}
+        return self._profile.kept() | cost
 
     async def run(self, emit: Emit) -> None:
-        async with connect(self._host, self._port, self._unit, self._timeout_s) as connection:
+        async with self._line.joined(self._timeout_s):
             async for turn in due(self._periods_s, self._phase, self.counts):
-                await self._scans[turn].poll(connection, emit, self._clock)
+                await self._scans[turn].poll(self._ask, emit, self._clock)
+
+    async def write(self, number: int, value: float | str | bool) -> Any:
+        """Write one tag and return what the device has then (Writer in gateway/contracts.py)."""
+        async with self._writing:  # two bits of a register, on a device that has no mask write
+            return await writing.write(partial(self._ask, first=True), self._points[number], value)
+
+    def _scan(self, device: Device, rows: Sequence[int]) -> Scan:
+        numbers = device.numbers[rows]
+        return Scan(
+            [self._points[int(number)] for number in numbers],
+            numbers,
+            self._profile,
+            gap=device.options.gap,
+            registers_max=device.options.registers_max,
+        )
 
 
-def _point(options: TagOptions) -> Point:
+def _line(device: Device, where: endpoint.Endpoint, clock: Clock) -> Line:
+    """The line of an endpoint, one for all its units. Raises ValueError if they do not agree on it."""
+    key = where.serial.device if where.serial else str(where)
+    line: Line = device.shared.setdefault(key, Line(where, clock, _context(where, device.options.tls)))
+    if line.endpoint != where:
+        raise ValueError(f"another device reaches {key} as {line.endpoint}, and there can be but one way")
+    return line
+
+
+def _context(where: endpoint.Endpoint, tls: Tls) -> ssl.SSLContext | None:
+    if where.scheme != "modbus+tls":
+        return None
+    try:
+        context = ssl.create_default_context(cafile=tls.ca or None)
+        if tls.cert:
+            context.load_cert_chain(tls.cert, tls.key or None)
+    except OSError as error:
+        raise ValueError(f"tls: {error}: name a PEM file that can be read") from error
+    return context
+
+
+def _point(name: str, options: TagOptions) -> Point:
     coding = Coding(
         type=options.wire,
         order=options.order,
@@ -129,17 +150,13 @@ def _point(options: TagOptions) -> Point:
         scale=repr(options.scale),
         offset=repr(options.offset),
         invalid=options.invalid,
+        mask=options.mask,
+        rollover=options.rollover,
     )
     factor = options.scale_register
     return Point(
+        name,
         Span(options.at.area, options.at.start, coding.registers),
         coding,
         None if factor is None else Span(factor.area, factor.start, 1),
     )
-
-
-def _unit(query: str) -> int:
-    text = parse_qs(query).get("unit", ["1"])[-1]
-    if not (text.isdecimal() and 0 <= int(text) <= 255):
-        raise ValueError(f"unit={text}: the unit must be 0..255 (most TCP devices: 1 or 255)")
-    return int(text)

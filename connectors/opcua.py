@@ -78,6 +78,7 @@ class OpcUa:
         self._numbers = device.numbers
         self._clock = clock
         self.counts: Counter[str] = Counter()
+        self.learned: dict[str, Any] = {}
 
     async def run(self, emit: Emit) -> None:
         try:

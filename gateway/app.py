@@ -39,6 +39,7 @@ from gateway.hub import Hub
 from gateway.journal import Journal, JournalFile
 from gateway.journal.log import Limits
 from gateway.latest import Latest
+from gateway.learned import Learned
 from gateway.mailbox import Mailbox
 from gateway.model import Catalog
 from gateway.plan import plan
@@ -46,11 +47,15 @@ from gateway.plugins import Protocols, signal_kinds
 from gateway.ports import address, listener, until_free
 from gateway.supervise import Health, keep_device, keep_running
 from gateway.view import View
+from gateway.writes import Writes
 
 _GRACE_S: Final = 5.0
 """How long the sinks may take to hand over the rest at the end; what remains waits in the journal."""
 _GATHER_S: Final = 0.25
 """History is written four times per second: a transaction costs the same for one batch and for a hundred."""
+
+_REMEMBER_S: Final = 10.0
+"""How old what is known of devices may be after a crash."""
 
 Task = Coroutine[Any, Any, None]
 
@@ -82,7 +87,9 @@ class Gateway:
             resources.callback(file.close)
             self.catalog = Catalog()
             file.load(self.catalog)
-            self.plan = plan(config, document, self.catalog, Protocols(), signal_kinds(), clock)
+            self._learned = Learned(folder / "devices.json")
+            learned = self._learned.load()
+            self.plan = plan(config, document, self.catalog, Protocols(), signal_kinds(), clock, learned)
             file.save(self.catalog)
             self.latest = Latest(len(self.catalog))
             self.journal = Journal(file, self._threads("journal", 1), clock, _limits(config))
@@ -97,6 +104,13 @@ class Gateway:
             self._resources = resources.pop_all()
         self.devices = {p.name: (p, Health(f"device {p.name}")) for p in self.plan.devices}
         self.parts: dict[str, Health] = {}
+        self.writes = Writes(
+            self.catalog,
+            config.site.path,
+            {name: (planned.connector, health) for name, (planned, health) in self.devices.items()},
+            config.api.writers,
+            clock,
+        )
 
     async def run(self, stop: asyncio.Event, ready: Callable[[Ready], None]) -> None:
         """Run until `stop` is set; `ready` is called once everything has been started."""
@@ -118,7 +132,7 @@ class Gateway:
     # --- what runs on each level, from the outside in -------------------------------------
 
     def _services(self) -> list[Task]:
-        services = [self._kept("bus", self._publish)]
+        services = [self._kept("bus", self._publish), self._kept("device profiles", self._remember)]
         if self._config.bus.per_tag:
             self.hub.join(self._retained.mailbox)
             services.append(self._kept("retained topics", self._retained.run))
@@ -130,6 +144,19 @@ class Gateway:
         if "embedded" in self._config.bus.urls:
             await self._broker.ready.wait()
         await self.publisher.run(up)
+
+    async def _remember(self, up: Callable[[], None]) -> None:
+        """Keep what connectors learn about their devices."""
+        try:
+            while True:
+                up()
+                await asyncio.sleep(_REMEMBER_S)
+                await self._work(self._learned.store, self._profiles())
+        finally:
+            self._learned.store(self._profiles())
+
+    def _profiles(self) -> Mapping[str, Mapping[str, Any]]:
+        return {name: planned.connector.learned for name, (planned, _) in self.devices.items()}
 
     @asynccontextmanager
     async def _durable(self) -> AsyncIterator[None]:
@@ -205,6 +232,7 @@ class Gateway:
             clock=self._clock,
             devices=self.devices,
             parts=self.parts,
+            writes=self.writes,
         )
         return create(view, self._config.api.tokens)
 

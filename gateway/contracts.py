@@ -15,8 +15,8 @@ This file knows the model and nothing else of the gateway.
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ParamSpec, Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, ParamSpec, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,9 +59,16 @@ class Emit(Protocol):
 
 
 class Connector(Protocol):
-    """One device, or one connection to it. `counts` is what it costs the device, by name, for people and metrics."""
+    """One device, or one connection to it.
+
+    `counts` is what it costs the device, by name, for people and metrics. `learned` is what the connector found out
+    about the device and wants to know after a restart, in what JSON can carry; it comes back as `Device.learned`.
+    """
 
     counts: Counter[str]
+
+    @property
+    def learned(self) -> Mapping[str, Any]: ...
 
     async def run(self, emit: Emit) -> None:
         """Connect, read and emit until cancelled; every run starts from nothing.
@@ -69,6 +76,19 @@ class Connector(Protocol):
         Raises OSError when the device cannot be reached or is gone, TimeoutError when it does not answer,
         DeviceError when there is a better word for it. Holds no connection, task or thread once it has ended,
         and can be cancelled at any await. What only concerns some tags is emitted as their quality.
+        """
+        ...
+
+
+@runtime_checkable
+class Writer(Protocol):
+    """A connector that can also write to its device. It knows how; whether somebody may is gateway/writes.py."""
+
+    async def write(self, number: int, value: float | str | bool) -> Any:
+        """Write the tag with this number, read it back and return what the device has now.
+
+        Raises ValueError if the value does not fit the tag, DeviceError if the device refuses it, OSError or
+        TimeoutError if it cannot be asked; after a TimeoutError nobody knows whether it was written.
         """
         ...
 
@@ -106,7 +126,9 @@ class Device:
     """A device of the configuration, ready for its protocol.
 
     `url` is what `connect` says, secrets resolved: never log it, `name` is for that. `options` is an instance of
-    the protocol's DeviceOptions. `tags`, `numbers` and `tag_options` run in parallel.
+    the protocol's DeviceOptions. `tags`, `numbers` and `tag_options` run in parallel. `learned` is what its connector
+    had learned when the gateway ran last; `shared` is one and the same for all devices of the protocol, for what they
+    have in common, such as a serial line.
     """
 
     name: str
@@ -115,10 +137,16 @@ class Device:
     tags: Sequence[Tag]
     numbers: NDArray[np.uint32]
     tag_options: Sequence[Any]
+    learned: Mapping[str, Any] = field(default_factory=dict)
+    shared: dict[str, Any] = field(default_factory=dict)
 
 
 class ProtocolModule(Protocol):
-    """A module of `connectors/`: one protocol."""
+    """A module of `connectors/`: one protocol.
+
+    It may also offer `discover(url, *, units, timeout_s)`, which looks for devices and returns what it found
+    (connectors/_found.py).
+    """
 
     SCHEMES: Sequence[str]
     """URL schemes of `connect:` that belong to this protocol, such as `modbus`."""
@@ -127,7 +155,10 @@ class ProtocolModule(Protocol):
     """pydantic model of the keys that a device of this protocol may have."""
 
     TagOptions: type
-    """pydantic model of the keys that a tag of this protocol may have, in addition to unit, description, ..."""
+    """pydantic model of the keys that a tag of this protocol may have, in addition to unit, description, ...
+
+    Where the keys tell whether values are numbers, a property `numeric` says so: numbers need limits to be written.
+    """
 
     def address(self, options: Any, /) -> str:
         """Return how a tag with these TagOptions is addressed, for people (`holding:40 uint16 ABCD`)."""

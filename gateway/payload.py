@@ -75,6 +75,8 @@ def describe(tag: Tag) -> dict[str, Any]:
         "range": None if tag.low is None else [tag.low, tag.high],
         "deadband": tag.deadband,
         "labels": tag.labels,
+        "writable": tag.writable,
+        "limits": tag.limits,
         "device": tag.device,
         "source": tag.address,
     }
@@ -83,13 +85,13 @@ def describe(tag: Tag) -> dict[str, Any]:
 
 def values(batch: Batch) -> bytes:
     """Return the values as a JSON array; rows that are bad, NaN or infinite are null."""
-    unusable = bad(_status(batch))
-    if batch.kind is Kind.FLOAT:
-        return _array(np.where(unusable, np.nan, batch.value))
+    unusable = bad(batch.quality)
+    if batch.kind is Kind.FLOAT:  # NaN and infinity are null to orjson
+        return _array(np.where(unusable, np.nan, batch.value) if unusable.any() else batch.value)
     if batch.kind is not Kind.OBJECT and not unusable.any() and not _beyond(batch):
         return _array(batch.value)
     columns = zip(batch.value.tolist(), unusable.tolist(), strict=True)
-    return b"[" + b",".join(b"null" if gone else _any(value) for value, gone in columns) + b"]"
+    return b"[" + b",".join(b"null" if gone else encoded(value) for value, gone in columns) + b"]"
 
 
 def timestamps(time: NDArray[np.int64]) -> list[str]:
@@ -139,16 +141,16 @@ def parse(payload: bytes) -> Message:
 
 def _status(batch: Batch) -> NDArray[np.uint32]:
     """The quality as it is told: a good number that JSON cannot carry is out of range."""
-    if batch.kind is not Kind.FLOAT:
+    if batch.kind is not Kind.FLOAT or (finite := np.isfinite(batch.value)).all():
         return batch.quality
-    silent = ~np.isfinite(batch.value) & ~bad(batch.quality)
-    return np.where(silent, np.uint32(Quality.BAD_OUT_OF_RANGE), batch.quality) if silent.any() else batch.quality
+    return np.where(finite | bad(batch.quality), batch.quality, np.uint32(Quality.BAD_OUT_OF_RANGE))
 
 
 def _texts(batch: Batch) -> list[bytes]:
     """Each value as JSON."""
     if batch.kind is Kind.OBJECT:
-        return [b"null" if gone else _any(value) for value, gone in zip(batch.value, bad(batch.quality), strict=True)]
+        rows = zip(batch.value, bad(batch.quality), strict=True)
+        return [b"null" if gone else encoded(value) for value, gone in rows]
     return values(batch)[1:-1].split(b",") if len(batch) else []
 
 
@@ -185,8 +187,8 @@ def _array(column: NDArray[Any]) -> bytes:
     return orjson.dumps(np.ascontiguousarray(column), option=_NUMPY)
 
 
-def _any(value: Any) -> bytes:
-    """One value as JSON, whatever it is: nothing that a device says can stop the message it is in."""
+def encoded(value: Any) -> bytes:
+    """Return one value as JSON, whatever it is: nothing that a device says can stop the message it is in."""
     if isinstance(value, np.ndarray):
         return _array(value)
     return orjson.dumps(_carried(value))

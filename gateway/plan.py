@@ -5,7 +5,8 @@ All that can be wrong is found here or in the configuration, so `gateway check` 
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from gateway.config.schema import Config
 from gateway.config.yaml import ConfigError, Document, redacted
-from gateway.contracts import Clock, Connector, Device, ProtocolModule, Signal, SignalModule
+from gateway.contracts import Clock, Connector, Device, ProtocolModule, Signal, SignalModule, Writer
 from gateway.model import Catalog, Tag
 
 
@@ -46,44 +47,52 @@ def plan(
     protocols: Mapping[str, ProtocolModule],
     kinds: Mapping[str, SignalModule],
     clock: Clock,
+    learned: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> Plan:
-    """Number the tags and build connectors and signals. Raises ConfigError with all that cannot be built."""
-    devices = [
-        planned
-        for name, keys in config.devices.items()
-        if (planned := _device(name, keys, config.site.path, document, catalog, protocols, clock)) is not None
-    ]
+    """Number the tags and build connectors and signals. Raises ConfigError with all that cannot be built.
+
+    `learned` is what connectors knew of their devices when the gateway ran last, by name of the device.
+    """
+    shared: dict[str, dict[str, Any]] = {}
+    devices = []
+    for name, keys in config.devices.items():
+        protocol = protocols[urlsplit(keys.connect).scheme]
+        device = _device(name, keys, config.site.path, document, catalog, protocol)
+        known = replace(device, learned=learned.get(name, {}), shared=shared.setdefault(protocol.SCHEMES[0], {}))
+        planned = _connected(known, document, protocol, clock)
+        if planned is not None:
+            devices.append(planned)
     signals = _signals(config, document, catalog, kinds)
     if document.findings:
         raise ConfigError(document.findings)
     return Plan(catalog, devices, signals)
 
 
-def _device(
-    name: str,
-    keys: Any,
-    site: str,
-    document: Document,
-    catalog: Catalog,
-    protocols: Mapping[str, ProtocolModule],
-    clock: Clock,
-) -> PlannedDevice | None:
-    protocol = protocols[urlsplit(keys.connect).scheme]
-    asset = f"{site}/{keys.asset}"
-    tags = [_tag(asset, tag_name, tag, name, protocol) for tag_name, tag in keys.tags.items()]
+def _device(name: str, keys: Any, site: str, document: Document, catalog: Catalog, protocol: ProtocolModule) -> Device:
+    """The device with its tags numbered."""
+    tags = [_tag(f"{site}/{keys.asset}", tag_name, tag, name, protocol) for tag_name, tag in keys.tags.items()]
     for tag in tags:
         if tag.path in catalog:
             other = catalog[catalog.number(tag.path)].device
             where = ("devices", name, "tags", tag.name)
             document.find(where, f"{tag.path} is already a tag of {other}", "give one of them another name or asset")
     numbers = np.array([catalog.add(tag) for tag in tags], dtype=np.uint32)
-    device = Device(name, keys.connect, keys, tags, numbers, list(keys.tags.values()))
+    return Device(name, keys.connect, keys, tags, numbers, list(keys.tags.values()))
+
+
+def _connected(device: Device, document: Document, protocol: ProtocolModule, clock: Clock) -> PlannedDevice | None:
+    """The device with its connector, or None and a finding."""
     try:
         connector = protocol.connector(device, clock)
-        return PlannedDevice(name, protocol.SCHEMES[0], redacted(keys.connect), asset, numbers, connector)
     except ValueError as error:
-        document.find(("devices", name), f"devices.{name}: {error}")
+        document.find(("devices", device.name), f"devices.{device.name}: {error}")
         return None
+    for tag in device.tags if not isinstance(connector, Writer) else ():
+        if tag.writable:
+            what = f"{tag.path} cannot be written: {protocol.SCHEMES[0]} is only read"
+            document.find(("devices", device.name, "tags", tag.name, "write"), what, "take write out")
+    asset = device.tags[0].asset
+    return PlannedDevice(device.name, protocol.SCHEMES[0], redacted(device.url), asset, device.numbers, connector)
 
 
 def _tag(asset: str, name: str, keys: Any, device: str, protocol: ProtocolModule) -> Tag:
@@ -99,6 +108,8 @@ def _tag(asset: str, name: str, keys: Any, device: str, protocol: ProtocolModule
         low=low,
         high=high,
         labels=keys.labels,
+        writable=keys.write,
+        limits=(keys.limits or keys.range) if keys.write else None,
     )
 
 

@@ -99,9 +99,11 @@ async def keep_running(
         health.runs += 1
         try:
             await _heeding_cancel(run(up))
-        except Exception as error:  # noqa: BLE001 (this is the place)
+        except Exception as error:  # this is the place
             failures = 1 if health.state == "up" else failures + 1
             _note(error, health, clock.now_ns())
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise asyncio.CancelledError from error  # it failed while it was being stopped
             lost(error)
             await asyncio.sleep(backoff.wait_s(failures, chance))
         else:
@@ -135,7 +137,8 @@ async def keep_device(
 
     async def run(up: Callable[[], None]) -> None:
         def counted(*batches: Batch) -> None:
-            up()
+            if any(answered(batch) for batch in batches):
+                up()
             health.readings += sum(map(len, batches))
             health.batches += 1
             health.last_ns = clock.now_ns()
@@ -149,6 +152,12 @@ async def keep_device(
             emit(*batches)
 
     await keep_running(run, health, clock=clock, chance=chance, lost=lost, backoff=backoff)
+
+
+def answered(batch: Batch) -> bool:
+    """Whether a device can have said this; that it said nothing is what others say of it."""
+    silent = (batch.quality == Quality.BAD_TIMEOUT) | (batch.quality == Quality.BAD_NO_COMMUNICATION)
+    return not silent.all()
 
 
 def quality_of(error: Exception) -> Quality:

@@ -1,8 +1,8 @@
-"""The plant as the API sees it: what runs, read only. Fulfils `api.plant.Plant`."""
+"""The plant as the API sees it: what runs, and the door for writes. Fulfils `api.plant.Plant`."""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -19,12 +19,13 @@ from gateway.mailbox import Mailbox
 from gateway.model import Catalog
 from gateway.plan import PlannedDevice
 from gateway.supervise import Health
+from gateway.writes import Request, Result, Writes
 
 T = TypeVar("T")
 
 
 class View:
-    """Everything the API may look at."""
+    """Everything the API may look at, and ask for."""
 
     version = __version__
 
@@ -42,6 +43,7 @@ class View:
         clock: Clock,
         devices: Mapping[str, tuple[PlannedDevice, Health]],
         parts: Mapping[str, Health],
+        writes: Writes,
     ) -> None:
         self.gateway = gateway
         self.site = site
@@ -56,6 +58,7 @@ class View:
         self._clock = clock
         self._devices = devices
         self._parts = parts
+        self._writes = writes
 
     def now_ns(self) -> int:
         return self._clock.now_ns()
@@ -83,6 +86,7 @@ class View:
                 error=health.error,
                 counts=health.counts() | planned.connector.counts,
                 gauges={"last_success_timestamp_seconds": health.last_ns / 1e9},
+                learned=planned.connector.learned,
             )
             for name, (planned, health) in self._devices.items()
         ]
@@ -95,6 +99,12 @@ class View:
 
     async def aggregate(self, path: str, start_ns: int, end_ns: int, bucket_ns: int) -> Rollup:
         return await self._ask(lambda history: history.aggregate(path, start_ns, end_ns, bucket_ns))
+
+    async def write(self, *, id: str, tag: str, value: Any, who: str, expires_ns: int | None) -> Result:
+        return await self._writes.write(Request(id, tag, value, who, expires_ns))
+
+    async def written(self, id: str) -> Result:
+        return await self._writes.result(id)
 
     async def _ask(self, question: Callable[[History], T]) -> T:
         if self._history is None:

@@ -102,17 +102,17 @@ BUGS = [
     ),
     Planted(
         "the word order BADC is taken for CDAB",
-        "connectors/_registers.py", 'in ("CDAB", "DCBA")', 'in ("BADC", "DCBA")',
+        "connectors/_modbus/coding.py", 'in ("CDAB", "DCBA")', 'in ("BADC", "DCBA")',
         "tests/unit/test_registers.py",
     ),
     Planted(
         "a request may be one register too long",
-        "connectors/_blocks.py", "stop - block.start > longest", "stop - block.start - 1 > longest",
+        "connectors/_modbus/blocks.py", "stop - block.start > longest", "stop - block.start - 1 > longest",
         "tests/property/test_blocks.py",
     ),
     Planted(
         "an address that was refused is forgotten at once",
-        "connectors/_scan.py", "self._holes |= await", "self._holes = await",
+        "connectors/_modbus/scan.py", "self._holes |= await", "self._holes = await",
         "tests/unit/test_scan.py",
     ),
     Planted(

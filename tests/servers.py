@@ -6,9 +6,10 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import paho.mqtt.client as mqtt
@@ -16,7 +17,9 @@ import pytest
 from asyncua import Server, ua
 from paho.mqtt.enums import CallbackAPIVersion
 from pymodbus.constants import ExcCodes
-from pymodbus.server import ModbusTcpServer
+from pymodbus.pdu import ExceptionResponse, ModbusPDU
+from pymodbus.pdu.mei_message import ReadDeviceInformationResponse
+from pymodbus.server import ModbusSerialServer, ModbusTcpServer, ModbusTlsServer, ModbusUdpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from gateway.bus.broker import executable
@@ -39,11 +42,24 @@ def needs(program: str) -> str:
 
 # --- Modbus -------------------------------------------------------------------------------
 
+ModbusServer = ModbusTcpServer | ModbusTlsServer | ModbusUdpServer | ModbusSerialServer
+
+
+MakeModbusServer = Callable[[list[SimDevice], int], ModbusServer]
+
+
+def _modbus_tcp(devices: list[SimDevice], port: int) -> ModbusServer:
+    return ModbusTcpServer(devices, address=("127.0.0.1", port))
+
 
 class ModbusRig:
-    """A pymodbus server with registers that a test can change; addresses in `illegal` answer exception 2."""
+    """A pymodbus server with registers that a test can change; addresses in `illegal` answer exception 2.
 
-    def __init__(self) -> None:
+    `make` says over what it is reached; by TCP if nothing else is said.
+    """
+
+    def __init__(self, make: MakeModbusServer = _modbus_tcp) -> None:
+        self._make = make
         self.port = free_port()
         self.holding = [0] * 2000
         self.inputs = [0] * 2000
@@ -51,14 +67,12 @@ class ModbusRig:
         self.illegal: set[int] = set()
         self.delay_s = 0.0
         self.requests = 0
-        self._server: ModbusTcpServer | None = None
+        self._server: ModbusServer | None = None
 
     async def start(self) -> None:
         bits = [SimData(0, values=[False] * 208, datatype=DataType.BITS)]
         words = [SimData(0, count=2000, datatype=DataType.REGISTERS)]
-        self._server = ModbusTcpServer(
-            [SimDevice(1, (bits, bits, words, words), action=self._answer)], address=("127.0.0.1", self.port)
-        )
+        self._server = self._make([SimDevice(1, (bits, bits, words, words), action=self._answer)], self.port)
         await self._server.serve_forever(background=True)
 
     async def stop(self) -> None:
@@ -67,7 +81,7 @@ class ModbusRig:
             self._server = None
 
     async def _answer(
-        self, function: int, start: int, address: int, count: int, current: list[int], written: object
+        self, function: int, start: int, address: int, count: int, current: list[int], written: Any
     ) -> ExcCodes | None:
         self.requests += 1
         if self.delay_s:
@@ -78,19 +92,61 @@ class ModbusRig:
             return None
         if self.illegal & set(range(address, address + count)):
             return ExcCodes.ILLEGAL_ADDRESS
-        table = self.holding if function == 3 else self.inputs
+        table = self.inputs if function == 4 else self.holding
+        if written:
+            table[address : address + count] = written
         current[address - start : address - start + count] = table[address : address + count]
         return None
 
 
 @asynccontextmanager
-async def modbus() -> AsyncIterator[ModbusRig]:
-    rig = ModbusRig()
+async def modbus(make: MakeModbusServer = _modbus_tcp) -> AsyncIterator[ModbusRig]:
+    rig = ModbusRig(make)
     await rig.start()
     try:
         yield rig
     finally:
         await rig.stop()
+
+
+@asynccontextmanager
+async def modbus_units(
+    units: Mapping[int, Mapping[int, Sequence[int]]],
+    identities: Mapping[int, Mapping[int, bytes]] = MappingProxyType({}),
+    *,
+    silent: bool = False,
+) -> AsyncIterator[int]:
+    """Serve several units, each with holding registers from some addresses on; give the port.
+
+    A unit without an identity (objects of function 43 by number) refuses to tell it. Other units are answered with
+    exception 11, as a bridge does, or not at all if `silent`.
+    """
+
+    def answered(sending: bool, pdu: ModbusPDU) -> ModbusPDU:
+        """What is sent: pymodbus has one identity for all servers of a process, and no word for a missing unit."""
+        if sending and pdu.dev_id not in units:
+            return ExceptionResponse(pdu.function_code & 0x7F, 11, pdu.dev_id, pdu.transaction_id)
+        if not sending or not isinstance(pdu, ReadDeviceInformationResponse):
+            return pdu
+        if pdu.dev_id not in identities:
+            return ExceptionResponse(pdu.function_code, 1, pdu.dev_id, pdu.transaction_id)
+        pdu.information = dict(identities[pdu.dev_id])
+        return pdu
+
+    def delivered(sending: bool, frame: bytes) -> bytes:
+        return b"" if sending and silent and frame[6] not in units else frame
+
+    port = free_port()
+    devices = [
+        SimDevice(unit, [SimData(at, values=list(words), datatype=DataType.REGISTERS) for at, words in image.items()])
+        for unit, image in {0: {0: [0]}, **units}.items()
+    ]
+    server = ModbusTcpServer(devices, address=("127.0.0.1", port), trace_pdu=answered, trace_packet=delivered)
+    await server.serve_forever(background=True)
+    try:
+        yield port
+    finally:
+        await server.shutdown()  # type: ignore[no-untyped-call]
 
 
 # --- OPC UA -------------------------------------------------------------------------------

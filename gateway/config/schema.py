@@ -4,6 +4,7 @@ Devices, tags and signals have further keys, which their protocol or kind of sig
 together.
 """
 
+import math
 import re
 from typing import Annotated, Any, Final, Self
 
@@ -35,6 +36,13 @@ def _listen(text: str) -> str:
     return text
 
 
+def _interval(bounds: tuple[float, float]) -> tuple[float, float]:
+    low, high = bounds
+    if not (math.isfinite(low) and math.isfinite(high) and low <= high):
+        raise ValueError(f"[{low}, {high}] must be [low, high], two numbers")
+    return bounds
+
+
 def _scheme(url: str) -> str:
     """The scheme of a URL for an error; of a text that is none nothing, for it may hold a secret."""
     scheme, found, _ = url.partition("://")
@@ -47,6 +55,7 @@ TagName = Annotated[str, AfterValidator(_tag_name)]
 Seconds = Annotated[float, BeforeValidator(seconds, json_schema_input_type=str | float)]
 Bytes = Annotated[int, BeforeValidator(size, json_schema_input_type=str | int), Field(gt=0)]
 Listen = Annotated[str, AfterValidator(_listen)]
+Interval = Annotated[tuple[float, float], AfterValidator(_interval)]
 
 
 class Keys(BaseModel):
@@ -123,6 +132,7 @@ class Api(Keys):
 
     listen: Listen = Field(default="127.0.0.1:8080", description="address and port")
     tokens: dict[Segment, str] = Field(default={}, description="name of each client and its bearer token, as ${NAME}")
+    writers: list[Segment] = Field(default=[], description="names of those in tokens who may write to devices")
 
     @property
     def host(self) -> str:
@@ -142,6 +152,10 @@ class Api(Keys):
         for name, token in self.tokens.items():
             if len(token) < 16:
                 raise ValueError(f"the token of {name} is shorter than 16 characters")
+        for name in self.writers:
+            if name not in self.tokens:
+                known = ", ".join(self.tokens) or "none"
+                raise ValueError(f"writers: {name} has no token: add it to api.tokens, or name one that has ({known})")
         return self
 
 
@@ -151,8 +165,21 @@ class TagKeys(Keys):
     unit: str = Field(default="", description="UCUM unit, such as Cel, bar, kW.h")
     description: str = ""
     deadband: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="smaller changes are not published")
-    range: tuple[float, float] | None = Field(default=None, description="[low, high] of the instrument")
+    range: Interval | None = Field(default=None, description="[low, high] of the instrument")
     labels: dict[int, str] = Field(default={}, description="what the numbers of a state mean")
+    write: bool = Field(default=False, description="whether it may be written, by those in api.writers")
+    limits: Interval | None = Field(default=None, description="[low, high] of what may be written; default: range")
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        """A protocol that knows from its keys whether values are numbers says so by a property `numeric`."""
+        numeric: bool | None = getattr(self, "numeric", None)
+        bounds = self.limits or self.range
+        if self.write and numeric and bounds is None:
+            raise ValueError("a number that may be written has limits: add limits: [low, high] in its unit, or range")
+        if self.write and numeric is False and bounds is not None:
+            raise ValueError("it is written without limits, for it is no number: take limits and range out")
+        return self
 
 
 class DeviceKeys(Keys):

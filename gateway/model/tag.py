@@ -13,7 +13,8 @@ class Tag:
 
     `asset` is the path of the machine (`acme/dresden/packaging/line1/filler`), `name` the rest of the path below it
     (`temperature`, `spindle/speed`). Both are made of segments `[a-z0-9_-]`, so a path is an MQTT topic and a URL
-    as it stands. `unit` is UCUM (`Cel`, `kW.h`); `low` and `high` are the range of the instrument in that unit.
+    as it stands. `unit` is UCUM (`Cel`, `kW.h`); `low` and `high` are the range of the instrument in that unit,
+    `limits` what may be written: a tag that has them takes numbers, one that has none never does.
     """
 
     asset: str
@@ -27,6 +28,8 @@ class Tag:
     low: float | None = None
     high: float | None = None
     labels: dict[int, str] = field(default_factory=dict, hash=False)
+    writable: bool = False
+    limits: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         check_path(self.asset)

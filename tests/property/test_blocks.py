@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors._blocks import BITS_MAX, Area, Block, Span, between, halves, plan
+from connectors._modbus.blocks import BITS_MAX, Area, Block, Span, between, halves, plan
 
 AREAS: list[Area] = ["coil", "discrete", "input", "holding"]
 
@@ -93,7 +93,9 @@ def test_halves_have_all_members_and_nothing_more(spans: list[Span]) -> None:
             assert addresses(half) <= addresses(block)
             assert half.area == block.area
         left = addresses(block) - addresses(first) - addresses(second)
-        assert [(block.area, address) for address in sorted(left)] == between(first, second)
+        assert [(block.area, address) for address in sorted(left)] == [
+            (block.area, address) for address in between(first, second)
+        ]
 
 
 def test_one_request_reads_what_lies_close_together() -> None:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,7 @@ class Machine:
 
     def __init__(self, tags: NDArray[np.uint32], period_s: float, weather: Weather) -> None:
         self.counts: Counter[str] = Counter()
+        self.learned: dict[str, Any] = {}
         self.tags = tags
         self.period_s = period_s
         self._weather = weather

@@ -54,7 +54,8 @@ def test_a_tag_is_what_the_configuration_says_of_it(planned: Planned) -> None:
         "acme/dresden/utilities/pump1/pressure", "bar", "at the outlet",
     )  # fmt: skip
     assert (pressure.low, pressure.high, pressure.deadband, pressure.device) == (0.0, 16.0, 0.1, "pump")
-    assert (pressure.address, state.address, state.labels) == ("holding:40 uint16", "input:0 uint16", {0: "stopped"})
+    assert (pressure.address, state.address) == ("holding:40 uint16", "30001 = input:0 uint16")
+    assert state.labels == {0: "stopped"}
 
 
 def test_tags_keep_the_numbers_that_they_had_before(planned: Planned) -> None:

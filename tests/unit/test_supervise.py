@@ -6,6 +6,7 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -239,6 +240,29 @@ def test_a_cancel_ends_it_at_once_while_it_waits_and_while_it_runs() -> None:
     assert simulate(world(1000.0)) == 1.0
 
 
+@pytest.mark.brings_bugs
+@pytest.mark.parametrize("error", [OSError("gone"), AttributeError("join")])
+def test_what_fails_while_it_is_stopped_is_not_run_again(error: Exception) -> None:
+    async def run(up: Callable[[], None]) -> None:
+        up()
+        try:
+            await asyncio.sleep(60.0)
+        finally:
+            raise error
+
+    async def world() -> bool:
+        health = Health("part")
+        task = asyncio.ensure_future(  # noqa: TID251
+            keep_running(run, health, clock=LoopClock(), chance=random.Random(1))
+        )
+        await asyncio.sleep(1.0)
+        task.cancel()
+        await asyncio.wait([task])
+        return task.cancelled() and health.runs == 1
+
+    assert simulate(world())
+
+
 def test_a_cancel_from_within_a_library_is_a_failure_like_any_other() -> None:
     """A library that cancels what it waits for must not end the supervision of a device for ever."""
 
@@ -265,6 +289,7 @@ class Machine:
 
     def __init__(self, *errors: Exception) -> None:
         self.counts: Counter[str] = Counter()
+        self.learned: dict[str, Any] = {}
         self._errors = list(errors)
 
     async def run(self, emit: Emit) -> None:

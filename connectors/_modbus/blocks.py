@@ -87,9 +87,9 @@ def halves(block: Block, spans: Sequence[Span]) -> tuple[Block, Block]:
     return _around(block.members[:middle], spans), _around(block.members[middle:], spans)
 
 
-def between(first: Block, second: Block) -> list[tuple[Area, int]]:
+def between(first: Block, second: Block) -> range:
     """Return the addresses of the gap between two blocks of one area."""
-    return [(first.area, address) for address in range(first.start + first.count, second.start)]
+    return range(first.start + first.count, second.start)
 
 
 def _join(

@@ -1,0 +1,126 @@
+"""Links: bytes to an endpoint and frames from it, over TCP, TLS, UDP or a serial line."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, Final, Protocol, cast
+
+from connectors._modbus.endpoint import Endpoint, Serial
+from connectors._modbus.frames import Frame, Framing
+
+_QUICKACK: Final = getattr(socket, "TCP_QUICKACK", None)
+"""Linux: acknowledge at once. A device that waits for the acknowledgement of one answer before it sends the next
+(Nagle's algorithm; libmodbus) else waits 40 ms for each."""
+
+Received = Callable[[Sequence[Frame]], None]
+Lost = Callable[[Exception], None]
+
+
+class Link(Protocol):
+    """An open link."""
+
+    def send(self, data: bytes, *, several: bool) -> None:
+        """Send frames; `several` says that more than one answer is awaited."""
+        ...
+
+    def forget(self) -> None:
+        """Drop what has arrived of a frame."""
+        ...
+
+    def close(self) -> None:
+        """Close; nothing is heard of the link any more."""
+        ...
+
+
+async def open_link(
+    endpoint: Endpoint, framing: Framing, tls: ssl.SSLContext | None, received: Received, lost: Lost
+) -> Link:
+    """Open a link. `received` gets the frames of one segment together, `lost` why the link is gone. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    wire = _Wire(framing, received, lost, noisy=endpoint.serial is not None)
+    if endpoint.serial is not None:
+        _open_serial(endpoint.serial, wire)
+    elif endpoint.scheme == "modbus+udp":
+        await loop.create_datagram_endpoint(lambda: wire, remote_addr=(endpoint.host, endpoint.port))
+    else:
+        await loop.create_connection(lambda: wire, endpoint.host, endpoint.port, ssl=tls)
+    return wire
+
+
+def _open_serial(serial: Serial, wire: "_Wire") -> None:
+    from pymodbus.transport.serialtransport import SerialTransport  # some 10 MB that few need
+
+    loop = asyncio.get_running_loop()
+    transport = SerialTransport(loop, wire, serial.device, serial.baud, 8, serial.parity, serial.stop, 0)
+    wire.connection_made(transport)
+    transport.setup()
+
+
+class _Wire(asyncio.Protocol, asyncio.DatagramProtocol):
+    """`noisy`: what is no frame may be a disturbance, and the link is no worse for it."""
+
+    def __init__(self, framing: Framing, received: Received, lost: Lost, *, noisy: bool) -> None:
+        self._framing = framing
+        self._received = received
+        self._lost: Lost | None = lost
+        self._noisy = noisy
+        self._buffer = bytearray()
+        self._transport: Any = None
+        self._send: Callable[[bytes], None]
+        self._socket: socket.socket | None = None
+        self._several = False
+
+    def send(self, data: bytes, *, several: bool) -> None:
+        self._several = several
+        self._send(data)
+
+    def forget(self) -> None:
+        self._buffer.clear()
+
+    def close(self) -> None:
+        self._lost = None
+        self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        self._send = getattr(transport, "sendto", None) or self._transport.write
+        found = transport.get_extra_info("socket")
+        if _QUICKACK is not None and found is not None and found.type == socket.SOCK_STREAM:
+            self._socket = cast(socket.socket, found)
+
+    def data_received(self, data: bytes) -> None:
+        if self._lost is None:
+            return
+        if self._several and self._socket is not None:
+            self._socket.setsockopt(socket.IPPROTO_TCP, cast(int, _QUICKACK), 1)
+        self._buffer += data
+        try:
+            frames = list(self._framing.split(self._buffer))
+        except ConnectionError as error:
+            if self._noisy:
+                self.forget()
+            else:
+                self._give_up(error)
+            return
+        if frames:
+            self._received(frames)
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        if self._lost is None:
+            return
+        with suppress(ConnectionError):  # what is no frame may be anybody's
+            self._received(list(self._framing.split(bytearray(data))))
+
+    def error_received(self, exc: Exception) -> None:
+        self._give_up(exc)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._give_up(exc or ConnectionResetError("connection closed by the device"))
+
+    def _give_up(self, error: Exception) -> None:
+        lost, self._lost = self._lost, None
+        if lost is not None:
+            self._transport.abort()
+            lost(error)

@@ -1,0 +1,300 @@
+"""A scan: the tags of one device that are read at one rate, the plan for reading them, and what devices teach it.
+
+The plan says which block reads which tag and where its bytes will lie in the image, the answers of all blocks put
+end to end. A device that refuses a block is asked for its halves, once, until it is known which addresses it means
+(profile.py); from then on those are not asked for, but one of them now and then, and everything else goes on
+(V1.1b3 section 7: one illegal address fails the whole request).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from connectors._modbus.blocks import REGISTERS_MAX, Block, Span, between, halves, plan
+from connectors._modbus.coding import Coding
+from connectors._modbus.counters import Counters
+from connectors._modbus.pdu import ILLEGAL_FUNCTION, SILENT, UNREACHABLE, Answer, Request, read
+from connectors._modbus.profile import Profile
+from connectors._modbus.registers import Column, columns
+from gateway.contracts import Clock, DeviceError, Emit
+from gateway.model import Batch, Quality
+
+_ONE_TIME_NS: Final = 20_000_000
+"""Readings of a scan that took less share one time stamp: a PLC's own cycle scatters as much."""
+
+_PROBE_S: Final = 600.0
+"""How long until the device is asked again for what it refused."""
+
+_QUALITY: Final = {
+    SILENT: Quality.BAD_TIMEOUT,
+    1: Quality.BAD_NOT_SUPPORTED,
+    2: Quality.BAD_NODE_ID_UNKNOWN,
+    3: Quality.BAD_OUT_OF_RANGE,
+    4: Quality.BAD_DEVICE_FAILURE,
+    6: Quality.BAD_RESOURCE_UNAVAILABLE,
+    10: Quality.BAD_NO_COMMUNICATION,
+    11: Quality.BAD_NO_COMMUNICATION,
+}
+"""What an exception code says of what was asked for (V1.1b3 section 7); others are BadDeviceFailure."""
+
+_REFUSED: Final = (1, 2, 3)
+"""Exception codes that come again however often one asks: function, address, length."""
+
+Ask = Callable[[Sequence[Request]], Awaitable[list[Answer | None]]]
+"""Sends requests; see Line.ask."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What a tag needs: its addresses, how they are coded, and its scale-factor register if it has one."""
+
+    name: str
+    span: Span
+    coding: Coding
+    factor: Span | None = None
+
+
+class Scan:
+    """Reads its tags once per `poll`."""
+
+    def __init__(
+        self,
+        points: Sequence[Point],
+        numbers: NDArray[np.uint32],
+        profile: Profile,
+        *,
+        gap: int = 8,
+        registers_max: int = REGISTERS_MAX,
+    ) -> None:
+        self._points = points
+        self._numbers = numbers
+        self._profile = profile
+        ranges = [point.coding.count_range for point in points]
+        self._counters = Counters([point.name for point in points], ranges, profile.counters) if any(ranges) else None
+        self._gap = gap
+        self._registers_max = registers_max
+        self._spans = [point.span for point in points]
+        self._factor: dict[int, int] = {}
+        for i, point in enumerate(points):
+            if point.factor is not None:
+                self._factor[i] = len(self._spans)
+                self._spans.append(point.factor)
+        self._probe_at = float("inf")
+        self._plan()
+
+    async def poll(self, ask: Ask, emit: Emit, clock: Clock) -> None:
+        """Read every block once and emit its tags; what the device refuses costs the tags it concerns.
+
+        Raises TimeoutError when the device falls silent, and DeviceError when a gateway says so; what was read
+        before is emitted, and what became of the request that got no answer.
+        """
+        if self._planned != self._profile.changes:
+            self._plan()
+        if self._codes:
+            await self._probe(ask)
+        answers = await ask(self._requests)
+        codes = {answer.code for answer in answers if answer is not None}
+        if codes == {0}:
+            emit(*self._decode(answers, clock))
+            return
+        try:
+            if not codes.isdisjoint(_REFUSED) and await self._learn(ask, answers):
+                await self.poll(ask, emit, clock)
+                return
+        except TimeoutError:
+            emit(*self._decode(answers, clock))
+            raise
+        emit(*self._decode(answers, clock))
+        if SILENT in codes:
+            raise TimeoutError("no answer within the timeout")
+        if not codes.isdisjoint(UNREACHABLE):
+            raise DeviceError("the gateway in between cannot reach the unit", Quality.BAD_NO_COMMUNICATION)
+
+    @property
+    def counters(self) -> dict[str, Any]:
+        """Where the counters that roll over stand, by name of the tag."""
+        return self._counters.state() if self._counters else {}
+
+    # --- planning -------------------------------------------------------------------------
+
+    def _plan(self) -> None:
+        profile = self._profile
+        self._planned = profile.changes
+        refused = [profile.refused.get(span, 0) for span in self._spans]
+        asked = [i for i, code in enumerate(refused) if not code]
+        blocks = plan(
+            [self._spans[i] for i in asked],
+            gap=self._gap,
+            registers_max=min(self._registers_max, profile.registers_max),
+            bits_max=profile.bits_max,
+            holes=profile.holes(),
+        )
+        self.blocks = [Block(b.area, b.start, b.count, tuple(asked[i] for i in b.members)) for b in blocks]
+        self._requests = [read(block.function, block.start, block.count) for block in self.blocks]
+        self._codes = sorted(set(refused) - {0})  # each stands for a block that answers so, without being asked
+        self._sizes = [block.count if block.bits else 2 * block.count for block in self.blocks]
+        starts = [0, *accumulate(self._sizes)]
+        self._spare = max(2 * span.count for span in self._spans)
+        at, block_of = [starts[-1]] * len(self._spans), np.zeros(len(self._spans), np.intp)
+        for k, block in enumerate(self.blocks):
+            for i in block.members:
+                at[i] = starts[k] + (self._spans[i].start - block.start) * (1 if block.bits else 2)
+                block_of[i] = k
+        for i, code in enumerate(refused):
+            if code:
+                block_of[i] = len(self.blocks) + self._codes.index(code)
+        self._columns = self._planned_columns(at, block_of)
+
+    def _planned_columns(self, at: Sequence[int], block_of: NDArray[np.intp]) -> list["_Planned"]:
+        factors = [self._factor.get(i) for i in range(len(self._points))]
+        return [
+            _Planned(
+                column,
+                self._numbers[column.rows],
+                block_of[column.rows],
+                block_of[[i if factors[i] is None else self._factor[i] for i in column.rows]],
+            )
+            for column in columns(
+                [point.coding for point in self._points],
+                at[: len(self._points)],
+                [None if factor is None else at[factor] for factor in factors],
+                self._counters,
+            )
+        ]
+
+    # --- learning -------------------------------------------------------------------------
+
+    async def _learn(self, ask: Ask, answers: Sequence[Answer | None]) -> bool:
+        """Find out what the device does not like about the blocks it refused. False if nothing is new."""
+        before = self._profile.changes
+        for block, answer in zip(self.blocks, answers, strict=True):
+            if answer is not None and answer.code in _REFUSED:
+                await self._blame(ask, block, answer.code)
+        self._probe_at = min(self._probe_at, asyncio.get_running_loop().time() + _PROBE_S)
+        return before != self._profile.changes
+
+    async def _blame(self, ask: Ask, block: Block, code: int) -> None:
+        """Find the addresses because of which a block was refused, by halving.
+
+        If both its halves are fine, it was the addresses between them, or else its length.
+        """
+        if len(block.members) == 1 or code == ILLEGAL_FUNCTION:
+            for i in block.members:
+                self._profile.refuse(self._spans[i], code)
+            return
+        first, second = halves(block, self._spans)
+        refusals = [(half, refusal) for half in (first, second) if (refusal := await self._refusal(ask, half))]
+        for half, refusal in refusals:
+            await self._blame(ask, half, refusal)
+        gap = between(first, second)
+        if not refusals and gap:
+            self._profile.avoid(block.area, gap)
+        elif not refusals:
+            longest = max(first.count, second.count, *(span.count for span in self._spans))
+            self._profile.shorten(bits=block.bits, longest=longest)
+
+    async def _refusal(self, ask: Ask, block: Block) -> int:
+        """The exception code with which the device refuses a block, 0 if it does not."""
+        (answer,) = await ask([read(block.function, block.start, block.count)])
+        if answer is None or answer.code == SILENT:
+            raise TimeoutError("no answer within the timeout")
+        return answer.code if answer.code in _REFUSED else 0
+
+    async def _probe(self, ask: Ask) -> None:
+        """Now and then ask for a tag that was refused: devices get new firmware, and modules are plugged in."""
+        loop = asyncio.get_running_loop()
+        waiting = [span for span in self._spans if span in self._profile.refused]
+        if self._probe_at > loop.time():
+            self._probe_at = min(self._probe_at, loop.time() + _PROBE_S)
+            return
+        self._probe_at = loop.time() + _PROBE_S / len(waiting)
+        span = waiting[0]
+        code = await self._refusal(ask, Block(span.area, span.start, span.count, ()))
+        self._profile.accept(span)
+        if code:
+            self._profile.refuse(span, code)
+        self._plan()
+
+    # --- decoding -------------------------------------------------------------------------
+
+    def _decode(self, answers: Sequence[Answer | None], clock: Clock) -> list[Batch]:
+        """Turn the answers, one per block, into one batch per kind of value."""
+        image = self._image(answers)
+        time = np.array([0 if answer is None else answer.time for answer in answers], dtype=np.int64)
+        _even_out(time)
+        if self._codes or any(answer is None or answer.code for answer in answers):
+            now_ns = clock.now_ns()
+            silent = any(answer is None or answer.code == SILENT for answer in answers)
+            trouble = [_quality(answer) for answer in answers]
+            trouble += [_UNASKED if silent else _QUALITY[code] for code in self._codes]
+            time = np.r_[time, np.full(len(self._codes), now_ns)]
+            batches = [column.troubled(image, time, np.array(trouble, dtype=np.uint32)) for column in self._columns]
+            return [batch for batch in batches if len(batch)]
+        return [column.batch(image, time) for column in self._columns]
+
+    def _image(self, answers: Sequence[Answer | None]) -> NDArray[np.uint8]:
+        """All answers end to end: registers as they came, a byte for each bit; zeros where there is none."""
+        parts = [
+            bytes(size)
+            if answer is None or not answer.data
+            else _unpacked(answer.data, size)
+            if block.bits
+            else answer.data
+            for answer, block, size in zip(answers, self.blocks, self._sizes, strict=True)
+        ]
+        parts.append(bytes(self._spare))
+        return np.frombuffer(b"".join(parts), np.uint8)
+
+
+def _unpacked(data: bytes, count: int) -> bytes:
+    return np.unpackbits(np.frombuffer(data, np.uint8), count=count, bitorder="little").tobytes()
+
+
+_UNASKED: Final = 0xFFFF_FFFF
+"""In place of a quality: the block was not asked for, so there is nothing to say of its tags."""
+
+
+def _quality(answer: Answer | None) -> int:
+    if answer is None:
+        return _UNASKED
+    return _QUALITY.get(answer.code, Quality.BAD_DEVICE_FAILURE) if answer.code else 0
+
+
+class _Planned:
+    """A column with its tags and the blocks that they, and their scale factors, come from."""
+
+    def __init__(
+        self,
+        column: Column,
+        tags: NDArray[np.uint32],
+        block_of: NDArray[np.intp],
+        factor_block_of: NDArray[np.intp],
+    ) -> None:
+        self._column = column
+        self._tags = tags
+        self._block_of = block_of
+        self._factor_block_of = factor_block_of
+
+    def batch(self, image: NDArray[np.uint8], time: NDArray[np.int64]) -> Batch:
+        """Decode; `time` is per block."""
+        value, quality = self._column.decode(image)
+        return Batch(self._tags, time[self._block_of], value, quality)
+
+    def troubled(self, image: NDArray[np.uint8], time: NDArray[np.int64], trouble: NDArray[np.uint32]) -> Batch:
+        """Decode; `time` and `trouble` are per block. Rows of blocks that were not asked for are left out."""
+        worst = np.maximum(trouble[self._block_of], trouble[self._factor_block_of])
+        value, quality = self._column.decode(image, worst)
+        rows = np.flatnonzero(worst != _UNASKED)
+        return Batch(self._tags[rows], time[self._block_of[rows]], value[rows], quality[rows])
+
+
+def _even_out(time: NDArray[np.int64]) -> None:
+    """Give the answers of a short scan one time, that of the last."""
+    answered = time[time > 0]
+    if len(answered) and answered.max() - answered.min() < _ONE_TIME_NS:
+        time[time > 0] = answered.max()

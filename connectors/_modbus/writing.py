@@ -1,0 +1,89 @@
+"""Writing one tag: put the value into its registers, then read what the device has now."""
+
+from typing import Any
+
+import numpy as np
+
+from connectors._modbus.blocks import FUNCTION, Span
+from connectors._modbus.encoding import encode, keep
+from connectors._modbus.pdu import (
+    ACKNOWLEDGED,
+    ILLEGAL_FUNCTION,
+    SILENT,
+    Answer,
+    Request,
+    mask_register,
+    read,
+    write_coil,
+    write_registers,
+)
+from connectors._modbus.registers import columns
+from connectors._modbus.scan import Ask, Point
+from gateway.contracts import DeviceError
+from gateway.model import Quality
+
+
+async def write(ask: Ask, point: Point, value: float | str | bool) -> Any:
+    """Write and read back. Raises what Writer.write in gateway/contracts.py raises."""
+    factor = None
+    if point.factor is not None:
+        factor = int(np.frombuffer(await _read(ask, point.factor), ">i2")[0])
+    words = encode(point.coding, value, factor)
+    if point.span.area == "coil":
+        await _done(ask, write_coil(point.span.start, on=bool(words[0])))
+    elif any(keep(point.coding)):
+        await _put_bits(ask, point, words)
+    else:
+        await _done(ask, write_registers(point.span.start, words))
+    return await read_back(ask, point)
+
+
+async def read_back(ask: Ask, point: Point) -> Any:
+    """Return the value of a tag as it is now. Raises DeviceError if it has none."""
+    data = await _read(ask, point.span)
+    at = len(data)
+    if point.factor is not None:
+        data += await _read(ask, point.factor)
+    (column,) = columns([point.coding], [0], [None if point.factor is None else at])
+    value, quality = column.decode(np.frombuffer(data, np.uint8))
+    if quality[0]:
+        raise DeviceError(f"{point.name} has no value now", Quality(int(quality[0])))
+    return value.tolist()[0]
+
+
+async def _put_bits(ask: Ask, point: Point, words: list[int]) -> None:
+    """Write some bits of registers and leave the others; a device without mask write is read and written."""
+    for i, (kept, word) in enumerate(zip(keep(point.coding), words, strict=True)):
+        address = point.span.start + i
+        answer = await _asked(ask, mask_register(address, kept, word))
+        if answer.code == ILLEGAL_FUNCTION:
+            now = int.from_bytes(await _read(ask, Span(point.span.area, address, 1)), "big")
+            await _done(ask, write_registers(address, [(now & kept) | word]))
+        elif answer.code not in (0, ACKNOWLEDGED):
+            raise _refused(answer)
+
+
+async def _read(ask: Ask, span: Span) -> bytes:
+    answer = await _asked(ask, read(FUNCTION[span.area], span.start, span.count))
+    if answer.code:
+        raise _refused(answer)
+    return answer.data
+
+
+async def _done(ask: Ask, request: Request) -> None:
+    answer = await _asked(ask, request)
+    if answer.code not in (0, ACKNOWLEDGED):
+        raise _refused(answer)
+
+
+async def _asked(ask: Ask, request: Request) -> Answer:
+    (answer,) = await ask([request])
+    if answer is None or answer.code == SILENT:
+        raise TimeoutError("no answer within the timeout")
+    return answer
+
+
+def _refused(answer: Answer) -> DeviceError:
+    names = {1: "illegal function", 2: "illegal address", 3: "illegal value", 4: "device failure", 6: "busy"}
+    name = names.get(answer.code, "")
+    return DeviceError(f"the device refused with exception {answer.code} {name}".rstrip(), Quality.BAD_NOT_WRITABLE)

@@ -1,0 +1,316 @@
+"""The only door through which a device is written: who may, what, within which limits, by when, and never twice.
+
+    request --> allowed? --> known id? --> tag, value, device? --> its turn --> Writer.write --> compare --> result
+                refused      first result  refused                 refused      unknown          failed      done
+
+Whoever takes wishes from outside hands them in here and nowhere else. Every one of them is a line of the log, with who
+asked and what became of it. This knows no protocol: how a device is written and read back is its connector's business.
+"""
+
+import asyncio
+import logging
+import math
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from gateway.contracts import Clock, Connector, DeviceError, Writer
+from gateway.model import Catalog, Quality, Tag
+from gateway.model.quality import name
+from gateway.supervise import Health, quality_of
+
+WAIT_S: Final = 30.0
+"""How long a write may take, also one that says no time of expiry: nobody expects it to happen later."""
+KEPT_S: Final = 3600.0
+KEPT_MAX: Final = 10_000
+"""For how long, and how many, results are remembered; the oldest are forgotten first."""
+UNDER_WAY_MAX: Final = 1000
+TEXT_MAX: Final = 1000
+_PATH_MAX: Final = 500
+_BITS_MAX: Final = 64
+_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+
+Status = Literal["done", "refused", "failed", "unknown"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Somebody's wish that a tag had a value.
+
+    `id` is the asker's own and new for every wish; `tag` is a path, with or without the site; `value` is a number, a
+    text, true or false; `who` is the name by which the asker is known; `expires_ns` is in nanoseconds since 1970 UTC.
+    """
+
+    id: str
+    tag: str
+    value: Any
+    who: str
+    expires_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a request.
+
+    `done`: the device has the value. `refused`: nothing was sent to the device. `failed`: the device refused it, or has
+    another value now. `unknown`: the device gave no answer, so it may have the value or not.
+    """
+
+    id: str
+    tag: str
+    value: Any
+    status: Status
+    code: Quality
+    detail: str
+    time_ns: int
+    read_back: Any = None
+
+
+class Refused(Exception):
+    """A request that is not carried out, and why."""
+
+    def __init__(self, quality: Quality, message: str) -> None:
+        super().__init__(message)
+        self.quality = quality
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A request and, once `ended` is set, its result."""
+
+    request: Request
+    result: Result
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Writes:
+    """Carries requests out, one at a time per tag, each id once. `devices` are by name."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        site: str,
+        devices: Mapping[str, tuple[Connector, Health]],
+        writers: Collection[str],
+        clock: Clock,
+    ) -> None:
+        self._catalog = catalog
+        self._site = site
+        self._devices = devices
+        self._writers = frozenset(writers)
+        self._clock = clock
+        self._turns: dict[int, asyncio.Lock] = {}
+        self._under_way: dict[str, _Asked] = {}
+        self._ended: dict[str, _Asked] = {}
+
+    async def write(self, request: Request) -> Result:
+        """Carry a request out and return what became of it; for an id that is known, what became of the first.
+
+        Raises nothing for what is asked, nor for what the device does.
+        """
+        request = replace(request, tag=self._path(request.tag))
+        try:
+            self._admit(request)
+            asked = self._known(request.id)
+            if asked is not None and _wish(asked.request) != _wish(request):
+                raise Refused(Quality.BAD_ENTRY_EXISTS, f"the id {request.id} was given to another request")
+        except Refused as refused:  # not remembered, or whoever may not write could take ids away from those who may
+            return _logged(request, self._result(request, "refused", refused.quality, str(refused)))
+        if asked is None:
+            return await self._first(request)
+        log.info("write %s was asked for again by %s and not repeated", request.id, request.who)
+        await asked.ended.wait()
+        return asked.result
+
+    async def result(self, id: str) -> Result:
+        """Return what became of a request, once it has ended. Raises KeyError for an id that is not remembered."""
+        asked = self._known(id)
+        if asked is None:
+            raise KeyError(id)
+        await asked.ended.wait()
+        return asked.result
+
+    # --- each id once ---------------------------------------------------------------------
+
+    async def _first(self, request: Request) -> Result:
+        asked = _Asked(request, self._result(request, "unknown", Quality.BAD_INTERNAL_ERROR, "it was broken off"))
+        self._under_way[request.id] = asked
+        try:
+            asked.result = await self._carry_out(request)
+        except Refused as refused:
+            asked.result = self._result(request, "refused", refused.quality, str(refused))
+        finally:
+            del self._under_way[request.id]
+            self._ended[request.id] = asked
+            asked.ended.set()
+            _logged(request, asked.result)
+        return asked.result
+
+    def _known(self, id: str) -> _Asked | None:
+        self._forget()
+        return self._under_way.get(id) or self._ended.get(id)
+
+    def _forget(self) -> None:
+        last_ns = self._clock.now_ns() - round(KEPT_S * 1e9)
+        while self._ended:
+            oldest = next(iter(self._ended))
+            if len(self._ended) <= KEPT_MAX and self._ended[oldest].result.time_ns >= last_ns:
+                return
+            del self._ended[oldest]
+
+    # --- whether ----------------------------------------------------------------------------
+
+    def _admit(self, request: Request) -> None:
+        """Raise Refused if the asker may not write, or if it is no request at all."""
+        if request.who not in self._writers:
+            raise Refused(Quality.BAD_USER_ACCESS_DENIED, f"{request.who or 'nobody'} is not one of api.writers")
+        if not _ID.fullmatch(request.id):
+            raise Refused(Quality.BAD_INVALID_ARGUMENT, "the id must be 1 to 64 letters, digits, or one of _.:-")
+        if len(request.tag) > _PATH_MAX:
+            raise Refused(Quality.BAD_INVALID_ARGUMENT, f"the tag has more than {_PATH_MAX} characters")
+        _check_carried(request.value)
+
+    def _checked(self, request: Request) -> int:
+        """Return the number of the tag. Raises Refused if it cannot be written with this value, or not now."""
+        if request.tag not in self._catalog:
+            raise Refused(Quality.BAD_NODE_ID_UNKNOWN, f"there is no tag {_shown(request.tag)}")
+        number = self._catalog.number(request.tag)
+        tag = self._catalog[number]
+        _check_value(tag, request.value)
+        _, health = self._devices[tag.device]
+        if health.state != "up":
+            reason = health.error or health.state
+            raise Refused(Quality.BAD_NOT_CONNECTED, f"the device {tag.device} is away: {reason}")
+        if len(self._under_way) > UNDER_WAY_MAX:
+            raise Refused(Quality.BAD_TOO_MANY_OPERATIONS, f"{UNDER_WAY_MAX} writes are under way")
+        return number
+
+    def _left_s(self, request: Request) -> float:
+        """How long the write may take. Raises Refused if it has expired."""
+        if request.expires_ns is None:
+            return WAIT_S
+        left_s = (request.expires_ns - self._clock.now_ns()) / 1e9
+        if left_s <= 0:
+            raise Refused(Quality.BAD_REQUEST_TIMEOUT, f"it had expired {abs(left_s):.3f} s before it came")
+        return min(left_s, WAIT_S)
+
+    # --- carrying it out --------------------------------------------------------------------
+
+    async def _carry_out(self, request: Request) -> Result:
+        left_s = self._left_s(request)
+        number = self._checked(request)
+        connector, _ = self._devices[self._catalog[number].device]
+        assert isinstance(connector, Writer)  # the plan has seen to that
+        sent = False
+        try:
+            async with asyncio.timeout(left_s), self._turns.setdefault(number, asyncio.Lock()):
+                sent = True
+                read_back = await connector.write(number, request.value)
+        except ValueError as error:
+            raise Refused(Quality.BAD_OUT_OF_RANGE, str(error)) from error
+        except DeviceError as error:
+            return self._result(request, "failed", error.quality, f"the device refused it: {error}")
+        except OSError as error:  # TimeoutError is one
+            if not sent:
+                raise Refused(Quality.BAD_REQUEST_TIMEOUT, "it expired while it waited for its turn") from error
+            what = f"nobody knows whether it was written: {str(error) or 'no answer in time'}"
+            return self._result(request, "unknown", quality_of(error), what)
+        return self._compared(request, read_back.item() if isinstance(read_back, np.generic) else read_back)
+
+    def _compared(self, request: Request, read_back: Any) -> Result:
+        if _agree(request.value, read_back):
+            return self._result(request, "done", Quality.GOOD, "", read_back)
+        what = f"it was written, but the device has {_shown(read_back)} now"
+        return self._result(request, "failed", Quality.BAD_UNEXPECTED_ERROR, what, read_back)
+
+    def _result(
+        self, request: Request, status: Status, code: Quality, detail: str, read_back: float | str | None = None
+    ) -> Result:
+        now_ns = self._clock.now_ns()
+        return Result(request.id, request.tag, request.value, status, code, _line(detail), now_ns, read_back)
+
+    def _path(self, given: str) -> str:
+        """The whole path of a tag, which may be given without the site; what is no tag stays as it is."""
+        whole = f"{self._site}/{given}"
+        return whole if given not in self._catalog and whole in self._catalog else given
+
+
+def _check_value(tag: Tag, value: float | str | bool) -> None:
+    """Raise Refused if a tag may not be written, or not with this value."""
+    if not tag.writable:
+        raise Refused(Quality.BAD_NOT_WRITABLE, f"{tag.path} may not be written: its configuration has no write: true")
+    if tag.limits is None:
+        if not isinstance(value, (bool, str)):
+            raise Refused(Quality.BAD_TYPE_MISMATCH, f"{tag.path} has no limits, so no number is written to it")
+        return
+    if isinstance(value, (bool, str)):
+        raise Refused(Quality.BAD_TYPE_MISMATCH, f"{tag.path} takes a number, not {_shown(value)}")
+    low, high = tag.limits
+    if not low <= value <= high:
+        raise Refused(Quality.BAD_OUT_OF_RANGE, f"{value} is outside the limits of {tag.path}: {low} to {high}")
+
+
+def _agree(wanted: float | str | bool, found: Any) -> bool:
+    """Whether a device has what was written: exactly, or for floats as near as a float32 can be."""
+    if isinstance(found, float) and not isinstance(wanted, str):
+        return math.isclose(wanted, found, rel_tol=2.0**-24, abs_tol=2.0**-150)
+    return isinstance(found, (bool, int, str)) and bool(wanted == found)
+
+
+def _shown(value: object) -> str:
+    """Return a value for a line of text: one line, not a long one, whatever it is."""
+    if isinstance(value, int) and value.bit_length() > _BITS_MAX:
+        return f"an integer of {value.bit_length()} bits"
+    if not isinstance(value, (bool, int, float, str)):
+        return f"a {type(value).__name__}"
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:100]}..."
+
+
+def _line(text: str) -> str:
+    """One line of a text that may quote what somebody else has written."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:500])
+
+
+def _check_carried(value: Any) -> None:
+    """Raise Refused for a value that no device can have; so what is remembered is small."""
+    match value:
+        case bool():
+            return
+        case int():
+            if value.bit_length() > _BITS_MAX:
+                raise Refused(Quality.BAD_OUT_OF_RANGE, f"the value is {_shown(value)}, more than {_BITS_MAX}")
+        case float():
+            if not math.isfinite(value):
+                raise Refused(Quality.BAD_OUT_OF_RANGE, f"{value} is not a number that a device can have")
+        case str():
+            if len(value) > TEXT_MAX:
+                raise Refused(Quality.BAD_OUT_OF_RANGE, f"the text has more than {TEXT_MAX} characters")
+        case _:
+            raise Refused(Quality.BAD_TYPE_MISMATCH, "the value must be a number, a text, true or false")
+
+
+def _wish(request: Request) -> tuple[object, ...]:
+    """What two requests of one id must have in common; 1 is not true."""
+    return request.who, request.tag, isinstance(request.value, bool), request.value
+
+
+def _logged(request: Request, result: Result) -> Result:
+    """Write the line of the audit trail; what came from outside cannot break it or forge another."""
+    log.log(
+        logging.INFO if result.status == "done" else logging.WARNING,
+        "write %s of %s = %s by %s: %s, %s%s",
+        _shown(request.id),
+        _shown(request.tag),
+        _shown(request.value),
+        _shown(request.who),
+        result.status,
+        name(result.code),
+        f" ({result.detail})" if result.detail else "",
+    )
+    return result

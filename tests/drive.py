@@ -1,0 +1,61 @@
+"""A drive that can be written: a Connector and Writer in memory, which does what a test tells it to do wrong."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from gateway.contracts import Clock, Connector, Emit
+from gateway.model import Catalog, Tag
+from gateway.supervise import Health
+from gateway.writes import Writes
+
+SITE = "acme/test"
+SPEED = f"{SITE}/hall/drive/speed"
+TAGS = [
+    Tag(f"{SITE}/hall/drive", "speed", device="drive", writable=True, limits=(0.0, 200.0), unit="Hz"),
+    Tag(f"{SITE}/hall/drive", "steps", device="drive", writable=True, limits=(0.0, 2.0**64)),
+    Tag(f"{SITE}/hall/drive", "enable", device="drive", writable=True),
+    Tag(f"{SITE}/hall/drive", "recipe", device="drive", writable=True),
+    Tag(f"{SITE}/hall/drive", "torque", device="drive", low=0.0, high=50.0),
+]
+
+
+class Drive:
+    """`written` is what it was told, in order; `busy_most` how many writes of one tag it ever saw at the same time."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.learned: dict[str, Any] = {}
+        self.written: list[tuple[int, Any]] = []
+        self.busy_most = 0
+        self.takes_s = 0.0
+        self.trouble: Exception | None = None
+        self.keeps: Callable[[Any], Any] = lambda value: value
+        self._busy: Counter[int] = Counter()
+
+    async def run(self, emit: Emit) -> None:
+        await asyncio.Event().wait()
+
+    async def write(self, number: int, value: float | str | bool) -> Any:
+        self._busy[number] += 1
+        self.busy_most = max(self.busy_most, self._busy[number])
+        try:
+            self.written.append((number, value))
+            await asyncio.sleep(self.takes_s)
+        finally:
+            self._busy[number] -= 1
+        if self.trouble is not None:
+            raise self.trouble
+        return self.keeps(value)
+
+
+class Hall:
+    """A catalog, a drive that is up, and the door to it; `erp` may write."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.catalog = Catalog(TAGS)
+        self.drive = Drive()
+        self.health = Health("device drive", state="up")
+        devices: dict[str, tuple[Connector, Health]] = {"drive": (self.drive, self.health)}
+        self.writes = Writes(self.catalog, SITE, devices, ["erp", "mes"], clock)

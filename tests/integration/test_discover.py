@@ -1,0 +1,116 @@
+"""`gateway discover`: it prints devices that `gateway check` accepts, and says what it did."""
+
+import asyncio
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.integration.process import command
+from tests.servers import free_port, modbus_units
+
+SITE = "site: {enterprise: acme, site: test}\n"
+
+
+def text(words: str, registers: int) -> list[int]:
+    data = words.encode().ljust(2 * registers, b"\0")
+    return [data[i] << 8 | data[i + 1] for i in range(0, len(data), 2)]
+
+
+def inverter(vendor: str, common: int) -> dict[int, list[int]]:
+    """SunS, model 1 with so many registers, an empty model 103, the end."""
+    words = [*text(vendor, 16), *text("Inverter 5", 16), *text("", 8), *text("2.1", 8), *text("SN42", 16), 1, 0]
+    return {40000: [0x5375, 0x6E53, 1, common, *words[:common], 103, 50, *[0] * 50, 0xFFFF, 0]}
+
+
+UNITS = {1: inverter("ACME", 66), 2: inverter("SolarEdge ", 65), 3: {0: [7]}, 4: {0: [7]}, 5: inverter("ACME", 64)}
+IDENTITIES = {3: {0: b"Schneider Electric", 1: b"METSEPM5560", 2: b"V2.1"}, 4: {0: b"ACME", 1: b"#: {X}"}}
+
+
+async def discover(*words: str) -> "subprocess.CompletedProcess[str]":
+    return await asyncio.to_thread(command, "discover", *words)
+
+
+async def test_what_it_prints_is_accepted_as_a_configuration(tmp_path: Path) -> None:
+    async with modbus_units(UNITS, IDENTITIES) as port:
+        done = await discover(f"modbus://127.0.0.1:{port}", "--units", "1-6")
+    assert done.returncode == 0, done.stderr
+    assert f"# modbus://127.0.0.1:{port}: 5 of 6 units answered; " in done.stdout
+    assert "# SunSpec models 1 at 40002, 103 at 40070" in done.stdout
+    devices = yaml.safe_load(done.stdout)["devices"]
+    assert {name: device.get("template") for name, device in devices.items()} == {
+        "unit1": "sunspec_103",
+        "unit2": "solaredge_inverter",
+        "unit3": "schneider_pm5xxx",
+        "unit4": None,
+        "unit5": None,
+    }
+    path = tmp_path / "plant.yaml"
+    path.write_text(SITE + done.stdout, encoding="utf-8")
+    checked = await asyncio.to_thread(command, "check", str(path), "--json")
+    assert checked.returncode == 0, checked.stderr
+    connects = {facts["device"]: facts["connect"] for facts in json.loads(checked.stdout)["devices"]}
+    assert connects == {f"unit{unit}": f"modbus://127.0.0.1:{port}?unit={unit}" for unit in range(1, 6)}
+
+
+async def test_json_says_the_same() -> None:
+    async with modbus_units(UNITS, IDENTITIES) as port:
+        done = await discover(f"modbus://127.0.0.1:{port}", "--units", "3,9", "--json")
+    said = json.loads(done.stdout)
+    assert said["found"] == [
+        {
+            "name": "unit3",
+            "connect": f"modbus://127.0.0.1:{port}?unit=3",
+            "facts": {"vendor": "Schneider Electric", "product": "METSEPM5560", "revision": "V2.1"},
+            "example": {"register": "holding:0"},
+            "template": "schneider_pm5xxx",
+        }
+    ]
+    assert (said["asked"], said["requests"]) == (2, 5)
+    assert 0 < said["seconds"] < 30
+
+
+async def test_a_bridge_with_nobody_behind_it_is_nothing_found() -> None:
+    async with modbus_units({200: {0: [7]}}) as port:
+        done = await discover(f"modbus://127.0.0.1:{port}")
+    assert done.returncode == 1
+    assert done.stdout.startswith(f"# modbus://127.0.0.1:{port}: 0 of 12 units answered; 12 requests in ")
+    assert yaml.safe_load(done.stdout) is None
+
+
+async def test_a_device_that_answers_for_every_unit_is_remarked() -> None:
+    async with modbus_units({1: {0: [7]}, 2: {0: [7]}}) as port:
+        done = await discover(f"modbus://127.0.0.1:{port}", "--units", "1-2")
+    assert "# Every unit answered: this may be one device that does not look at the unit." in done.stdout
+
+
+def test_a_closed_port_is_told() -> None:
+    port = free_port()
+    done = command("discover", f"modbus://127.0.0.1:{port}")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.strip() == (
+        f"gateway discover: 127.0.0.1:{port} does not accept a connection: check address, port and whether it is on"
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("opc.tcp://127.0.0.1:4840", "opc.tcp:// cannot be searched; modbus://host can"),
+        ("gopher://127.0.0.1", "gopher:// is no known protocol; modbus://host can"),
+        ("192.168.0.7", "192.168.0.7 has no known protocol; write modbus://192.168.0.7"),
+        ("modbus+rtu:///dev/ttyUSB0", "modbus+rtu:// cannot be searched, only modbus://host:port can"),
+    ],
+)
+def test_what_cannot_be_searched_is_one_clear_sentence(url: str, said: str) -> None:
+    done = command("discover", url)
+    assert (done.returncode, done.stdout, done.stderr.strip()) == (2, "", f"gateway discover: {said}")
+
+
+@pytest.mark.parametrize("units", ["1-", "x", "300", "5-1", ""])
+def test_units_that_are_none_are_told(units: str) -> None:
+    done = command("discover", "modbus://127.0.0.1:1", "--units", units)
+    assert done.returncode == 2
+    assert "write --units such as 1-10,255" in done.stderr
