@@ -112,8 +112,58 @@ BUGS = [
     ),
     Planted(
         "an address that was refused is forgotten at once",
-        "connectors/_modbus/scan.py", "self._holes |= await", "self._holes = await",
+        "connectors/_modbus/profile.py", "        self.refused[span] = code\n", "        self.refused = {span: code}\n",
         "tests/unit/test_scan.py",
+    ),
+    Planted(
+        "what was refused is never asked for again",
+        "connectors/_modbus/scan.py", "        if self._codes:\n            await self._probe(ask)\n", "",
+        "tests/unit/test_scan.py",
+    ),
+    Planted(
+        "an answer is taken without a look at its unit",
+        "connectors/_modbus/line.py", "if frame.unit == unit.number else None", "",
+        "tests/unit/test_line.py::test_an_answer_that_is_wrong_in_anything_ends_the_connection",
+    ),
+    Planted(
+        "through RTU a late answer is taken for the next",
+        "connectors/_modbus/line.py", "not self._framing.numbered or self._silences", "self._silences",
+        "tests/unit/test_line.py::test_a_late_answer_is_never_taken_for_the_next",
+    ),
+    Planted(
+        "a device that loses requests is sent several for ever",
+        "connectors/_modbus/line.py", "        if turn.doubtful:\n            turn.unit.depth.lost()\n", "",
+        "tests/unit/test_line.py::test_a_device_that_loses_all_but_one_costs_one_timeout_in_its_life_and_no_reading",
+    ),
+    Planted(
+        "units do not take turns",
+        "connectors/_modbus/line.py", "(self._queue or not turn.todo or", "(not turn.todo or",
+        "tests/unit/test_line.py::test_units_take_turns",
+    ),
+    Planted(
+        "a unit that is silent is waited for as if it were not",
+        "connectors/_modbus/line.py", "if unit.silent and self._users > 1", "if False",
+        "tests/unit/test_line.py::test_a_silent_unit_costs_the_others_little",
+    ),
+    Planted(
+        "a device that only timed out counts as up",
+        "gateway/supervise.py", "if any(answered(batch) for batch in batches):", "if batches:",
+        "tests/simulation/test_modbus_units.py",
+    ),
+    Planted(
+        "what fails while it is stopped is run again",
+        "gateway/supervise.py", "raise asyncio.CancelledError from error", "pass",
+        "tests/unit/test_supervise.py",
+    ),
+    Planted(
+        "a counter that falls a little has wrapped",
+        "connectors/_modbus/counters.py", "2 * (last - raw) > size", "last > raw",
+        "tests/unit/test_counters.py",
+    ),
+    Planted(
+        "a repeated write is written again",
+        "gateway/writes.py", "        if asked is None:\n", "        if True:\n",
+        "tests/unit/test_writes.py",
     ),
     Planted(
         "a timer that comes early is a turn of its own",

@@ -144,6 +144,23 @@ async def test_a_device_that_dies_turns_bad_and_comes_back(tmp_path: Path) -> No
     assert all((row["value"] is None) == (row["quality"] == "bad") for row in rows)
 
 
+async def test_what_a_device_taught_is_known_after_a_restart(tmp_path: Path) -> None:
+    async with servers.modbus() as device:
+        device.illegal = {6}  # within v1
+        config = write(tmp_path / "plant.yaml", plant(tmp_path, [device.port], bus=None, poll="50ms", tags=3))
+        refused = []
+        for _ in range(2):
+            async with alive(config) as gateway:
+                values = "/api/v1/values/hall/device0/v1"
+                await asyncio.to_thread(gateway.until, lambda: gateway.get(values)["reason"] == "BadNodeIdUnknown")
+                told = gateway.get("/api/v1/devices/device0")
+                refused.append(told["counts"].get("exceptions", 0))
+                assert told["learned"]["refused"] == [["holding", 6, 2, 2]]
+                assert gateway.get("/api/v1/values/hall/device0/v2")["quality"] == "good"
+    assert refused[0] > 0
+    assert refused[1] == 0
+
+
 async def test_a_device_that_falls_silent_is_never_good_again_until_it_speaks(tmp_path: Path) -> None:
     """The connection stands and nobody answers: values keep their own time, and none of them is good."""
     with device_process() as (device, port):

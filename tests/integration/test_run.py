@@ -212,5 +212,6 @@ def test_check_connects_to_every_device(tmp_path: Path) -> None:
     assert ended.returncode == 1
     here, gone = orjson.loads(ended.stdout)["devices"]
     assert here["good"] == 2
+    assert here["learned"]["requests_per_s"] > 0
     assert "error" in gone
     assert gone["wrong"] == {"stamp": "no reading came", "v0": "no reading came"}
