@@ -122,10 +122,10 @@ class Modbus:
 
 def _line(device: Device, where: endpoint.Endpoint, clock: Clock) -> Line:
     """The line of an endpoint, one for all its units. Raises ValueError if they do not agree on it."""
-    key = where.serial.device if where.serial else str(where)
+    key = f"udp {where}" if where.scheme == "modbus+udp" else str(where)
     line: Line = device.shared.setdefault(key, Line(where, clock, _context(where, device.options.tls)))
     if line.endpoint != where:
-        raise ValueError(f"another device reaches {key} as {line.endpoint}, and there can be but one way")
+        raise ValueError(f"another device reaches it as {line.endpoint.explained}, this one as {where.explained}")
     return line
 
 
@@ -135,10 +135,15 @@ def _context(where: endpoint.Endpoint, tls: Tls) -> ssl.SSLContext | None:
     try:
         context = ssl.create_default_context(cafile=tls.ca or None)
         if tls.cert:
-            context.load_cert_chain(tls.cert, tls.key or None)
+            context.load_cert_chain(tls.cert, tls.key or None, password=_no_phrase)
     except OSError as error:
         raise ValueError(f"tls: {error}: name a PEM file that can be read") from error
     return context
+
+
+def _no_phrase() -> str:
+    """Instead of a question on the terminal that nobody may be there to answer."""
+    raise ValueError("tls: the key needs a pass phrase: write it to a file without one")
 
 
 def _point(name: str, options: TagOptions) -> Point:

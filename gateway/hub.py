@@ -47,7 +47,7 @@ class Hub:
 
     def _by_asset(self, batches: Sequence[Batch]) -> list[tuple[int, Sequence[Batch]]]:
         """Split by asset. A device has one, so that is one comparison; signals may have many."""
-        assets = [self._catalog.asset_of[batch.tag] for batch in batches]
+        assets = [self._catalog.asset_of[batch.rows] for batch in batches]
         first = int(assets[0][0])
         if all((asset == first).all() for asset in assets):
             return [(first, batches)]

@@ -40,17 +40,17 @@ class Latest:
         if len(batch) == 0:
             return
         self._grow(int(batch.tag.max()) + 1)
-        newest = self._newest(batch)
-        tag, kind = newest.tag, newest.kind
+        newest, rows = self._newest(batch)
+        kind = newest.kind
         self.now += 1
-        self.time[tag] = newest.time
-        self.quality[tag] = newest.quality
-        self.kind[tag] = kind
-        self.version[tag] = self.now
+        self.time[rows] = newest.time
+        self.quality[rows] = newest.quality
+        self.kind[rows] = kind
+        self.version[rows] = self.now
         if kind is Kind.OBJECT:
-            self.object[tag] = newest.value
+            self.object[rows] = newest.value
         else:
-            self.bits[tag] = _bits(newest.value)
+            self.bits[rows] = _bits(newest.value)
 
     def read(self, tag: NDArray[np.uint32]) -> list[Batch]:
         """Return the rows of these tags, as one batch per kind of value; tags never read are among the floats."""
@@ -75,12 +75,19 @@ class Latest:
             value = np.where(self.time[tag] == _NEVER, np.nan, value)
         return Batch(tag, time, value, self.quality[tag])
 
-    def _newest(self, batch: Batch) -> Batch:
-        """The rows that are not older than the table, oldest first: numpy keeps the last of a repeated index."""
-        batch = batch.where(batch.time >= self.time[batch.tag])
+    def _newest(self, batch: Batch) -> tuple[Batch, slice | NDArray[np.uint32]]:
+        """The readings that are not older than the table, and where they go.
+
+        Oldest first, for numpy keeps the last of a repeated index; the rows of a slice are all different.
+        """
+        rows = batch.rows
+        newer = batch.time >= self.time[rows]
+        if isinstance(rows, slice) and newer.all():
+            return batch, rows
+        batch = batch.where(newer)
         if (batch.time[1:] < batch.time[:-1]).any():
             batch = batch.take(np.argsort(batch.time, kind="stable"))
-        return batch
+        return batch, batch.tag
 
     def _grow(self, size: int) -> None:
         if size <= len(self):

@@ -25,7 +25,7 @@ class Learned:
             kept = json.loads(self._path.read_bytes())
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             log.warning("%s cannot be read, devices are learned anew: %s", self._path, error)
             return {}
         self._stored = kept if isinstance(kept, dict) else {}

@@ -48,6 +48,13 @@ class Endpoint:
     def __str__(self) -> str:
         return self.serial.device if self.serial else f"{self.host}:{self.port}"
 
+    @property
+    def explained(self) -> str:
+        """All of it, for people."""
+        if self.serial is None:
+            return f"{self.scheme}://{self}"
+        return f"{self} with baud={self.serial.baud}, parity={self.serial.parity}, stop={self.serial.stop}"
+
 
 def parse(url: str) -> tuple[Endpoint, int]:
     """Return endpoint and unit. Raises ValueError naming what is wrong and what is right."""
@@ -60,6 +67,7 @@ def parse(url: str) -> tuple[Endpoint, int]:
     elif where.hostname is None:
         raise ValueError("the URL names no host: write modbus://192.168.0.7?unit=1")
     else:
+        _check_host(where.hostname)
         port = where.port or _PORT.get(where.scheme)
         if port is None:
             raise ValueError("modbus+rtu needs the port of the device server, such as modbus+rtu://192.168.0.7:4001")
@@ -68,6 +76,13 @@ def parse(url: str) -> tuple[Endpoint, int]:
         known = "unit, baud, parity and stop" if serial else "unit"
         raise ValueError(f"the URL has ?{next(iter(keys))}=, which nobody knows; known are {known}")
     return endpoint, unit
+
+
+def _check_host(host: str) -> None:
+    try:
+        host.encode("idna")
+    except UnicodeError as error:
+        raise ValueError(f"{host!r} cannot be the name of a host: {error}") from error
 
 
 def _serial(path: str, keys: dict[str, str]) -> Serial:

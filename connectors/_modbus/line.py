@@ -75,6 +75,8 @@ class Line:
         """
         if not self._users:
             raise ConnectionError("not connected")
+        if not requests:
+            return []
         exchange = Exchange(unit, requests, retries=1 if self._lossy and not unit.silent else 0)
         while True:
             await self._opened(unit.timeout_s)

@@ -14,6 +14,14 @@ _QUICKACK: Final = getattr(socket, "TCP_QUICKACK", None)
 """Linux: acknowledge at once. A device that waits for the acknowledgement of one answer before it sends the next
 (Nagle's algorithm; libmodbus) else waits 40 ms for each."""
 
+try:
+    import termios
+except ImportError:  # Windows
+    _UNSETTABLE: tuple[type[Exception], ...] = (ValueError,)
+else:
+    _UNSETTABLE = (ValueError, termios.error)
+"""What pyserial raises for a baud rate that a port does not have, and if a port goes while it is set."""
+
 Received = Callable[[Sequence[Frame]], None]
 Lost = Callable[[Exception], None]
 
@@ -41,31 +49,37 @@ async def open_link(
     loop = asyncio.get_running_loop()
     wire = _Wire(framing, received, lost, noisy=endpoint.serial is not None)
     if endpoint.serial is not None:
-        _open_serial(endpoint.serial, wire)
+        _open_serial(endpoint, endpoint.serial, wire)
     elif endpoint.scheme == "modbus+udp":
         await loop.create_datagram_endpoint(lambda: wire, remote_addr=(endpoint.host, endpoint.port))
     else:
         await loop.create_connection(lambda: wire, endpoint.host, endpoint.port, ssl=tls)
+    if wire.error is not None:  # what came with the connection was its end
+        raise ConnectionError(str(wire.error)) from wire.error
     return wire
 
 
-def _open_serial(serial: Serial, wire: "_Wire") -> None:
+def _open_serial(endpoint: Endpoint, serial: Serial, wire: "_Wire") -> None:
     from pymodbus.transport.serialtransport import SerialTransport  # some 10 MB that few need
 
     loop = asyncio.get_running_loop()
-    transport = SerialTransport(loop, wire, serial.device, serial.baud, 8, serial.parity, serial.stop, 0)
+    try:
+        transport = SerialTransport(loop, wire, serial.device, serial.baud, 8, serial.parity, serial.stop, 0)
+    except _UNSETTABLE as error:
+        raise ConnectionError(f"{endpoint.explained} cannot be set so: {error}") from error
     wire.connection_made(transport)
     transport.setup()
 
 
 class _Wire(asyncio.Protocol, asyncio.DatagramProtocol):
-    """`noisy`: what is no frame may be a disturbance, and the link is no worse for it."""
+    """`noisy`: what is no frame may be a disturbance, and the link is no worse for it. `error` is why it is gone."""
 
     def __init__(self, framing: Framing, received: Received, lost: Lost, *, noisy: bool) -> None:
         self._framing = framing
         self._received = received
         self._lost: Lost | None = lost
         self._noisy = noisy
+        self.error: Exception | None = None
         self._buffer = bytearray()
         self._transport: Any = None
         self._send: Callable[[bytes], None]
@@ -74,7 +88,8 @@ class _Wire(asyncio.Protocol, asyncio.DatagramProtocol):
 
     def send(self, data: bytes, *, several: bool) -> None:
         self._several = several
-        self._send(data)
+        if not self._transport.is_closing():  # else the loss is on its way
+            self._send(data)
 
     def forget(self) -> None:
         self._buffer.clear()
@@ -122,5 +137,6 @@ class _Wire(asyncio.Protocol, asyncio.DatagramProtocol):
     def _give_up(self, error: Exception) -> None:
         lost, self._lost = self._lost, None
         if lost is not None:
+            self.error = error
             self._transport.abort()
             lost(error)

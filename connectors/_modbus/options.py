@@ -1,6 +1,6 @@
 """The keys that a Modbus device and its tags may have in a configuration."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, InstanceOf, model_validator
 
@@ -11,6 +11,15 @@ from connectors._modbus.depth import DEPTH_MAX
 from connectors._options import Options, Seconds
 
 Register = Annotated[InstanceOf[Address], BeforeValidator(parse, json_schema_input_type=str | int)]
+
+
+def _in_flight(value: Any) -> Any:
+    if value != "auto" and not (type(value) is int and 1 <= value <= DEPTH_MAX):
+        raise ValueError(f"{value!r} must be auto, or 1 to {DEPTH_MAX} requests")
+    return value
+
+
+InFlight = Annotated[Literal["auto"] | Annotated[int, Field(ge=1, le=DEPTH_MAX)], BeforeValidator(_in_flight)]
 
 
 class Tls(Options):
@@ -28,7 +37,7 @@ class DeviceOptions(Options):
     timeout: Seconds = Field(default=1.0, description="how long to wait for a connection or an answer")
     gap: int = Field(default=8, ge=0, le=REGISTERS_MAX, description="registers read in vain to save a request")
     registers_max: int = Field(default=REGISTERS_MAX, ge=1, le=REGISTERS_MAX, description="longest request")
-    in_flight: Literal["auto"] | Annotated[int, Field(ge=1, le=DEPTH_MAX)] = Field(
+    in_flight: InFlight = Field(
         default="auto", description="requests on their way at a time; auto finds out what the device takes"
     )
     budget: float = Field(
@@ -71,6 +80,12 @@ class TagOptions(Options):
     def _possible(self) -> Self:
         if self.scale == 0:
             raise ValueError("scale 0 makes all values the same; leave it out or write another")
+        for name, number in (("scale", self.scale), ("offset", self.offset)):
+            if number and not 1e-100 <= abs(number) <= 1e100:  # exact fractions of them are computed with as floats
+                raise ValueError(f"{name} {number} is too small or too large: it must be 1e-100 to 1e100")
+        factor = self.scale_register
+        if factor is not None and (factor.area in ("coil", "discrete") or factor.bit is not None):
+            raise ValueError(f"scale_register {factor} is a single bit: name a holding or input register")
         if self.mask and not self.wire.startswith("uint"):
             raise ValueError(f"mask needs an unsigned type, such as uint16, not {self.wire}")
         if self.mask and self.mask > TYPES[self.wire].limits[1]:

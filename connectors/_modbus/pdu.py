@@ -63,7 +63,7 @@ def judge(request: Request, pdu: bytes, time: int) -> Answer | None:
     """Return what a PDU says in answer to a request, or None if it is no answer to it."""
     if len(pdu) == request.length and pdu.startswith(request.answer):
         return Answer(pdu[2:], 0, time)
-    if len(pdu) == 2 and pdu[0] == request.pdu[0] | 0x80:
+    if len(pdu) == 2 and pdu[0] == request.pdu[0] | 0x80 and pdu[1]:  # there is no exception 0
         return Answer(b"", pdu[1], time)
     return None
 

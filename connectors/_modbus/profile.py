@@ -15,6 +15,7 @@ from connectors._modbus.depth import DEPTH_MAX, Depth
 
 _Address = Annotated[int, Field(ge=0, le=65_535)]
 _Count = Annotated[int, Field(ge=1, le=BITS_MAX)]
+_Count64 = Annotated[int, Field(ge=0, lt=2**63)]
 _Code = Annotated[int, Field(ge=1, le=255)]
 
 log: Final = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ class Profile:
         profile.refused = {Span(area, start, count): code for area, start, count, code in kept.refused}
         profile.gaps = {(area, address) for area, start, n in kept.gaps for address in range(start, start + n)}
         profile.depth = Depth(kept.in_flight, settled=kept.in_flight_settled)
-        profile.counters = kept.counters
+        profile.counters = {name: counter.model_dump() for name, counter in kept.counters.items()}
         return profile
 
     def kept(self) -> dict[str, Any]:
@@ -61,7 +62,7 @@ class Profile:
             gaps=[(area, address, 1) for area, address in sorted(self.gaps)],
             in_flight=self.depth.value,
             in_flight_settled=self.depth.settled,
-            counters=self.counters,
+            counters={name: _Counter.model_validate(state) for name, state in self.counters.items()},
         ).model_dump()
 
     def refuse(self, span: Span, code: int) -> None:
@@ -93,6 +94,12 @@ class Profile:
         return self.gaps | of_tags
 
 
+class _Counter(BaseModel):
+    last: _Count64
+    wraps: _Count64
+    range: _Count64
+
+
 class _Kept(BaseModel):
     where: str
     registers_max: int = Field(ge=1, le=REGISTERS_MAX)
@@ -101,4 +108,4 @@ class _Kept(BaseModel):
     gaps: list[tuple[Area, _Address, _Count]]
     in_flight: int = Field(ge=1, le=DEPTH_MAX)
     in_flight_settled: bool
-    counters: dict[str, Any]
+    counters: dict[str, _Counter]

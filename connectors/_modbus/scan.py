@@ -84,6 +84,7 @@ class Scan:
             if point.factor is not None:
                 self._factor[i] = len(self._spans)
                 self._spans.append(point.factor)
+        self._longest = max(span.count for span in self._spans)  # whatever is known, a value is asked for whole
         self._probe_at = float("inf")
         self._plan()
 
@@ -130,7 +131,7 @@ class Scan:
         blocks = plan(
             [self._spans[i] for i in asked],
             gap=self._gap,
-            registers_max=min(self._registers_max, profile.registers_max),
+            registers_max=min(self._registers_max, max(profile.registers_max, self._longest)),
             bits_max=profile.bits_max,
             holes=profile.holes(),
         )

@@ -2,8 +2,11 @@
 
     device.py    Modbus devices that answer from memory, a process of its own: never what is measured
     limit.py     the least that a Python program can do to read them: sockets and nothing else
+    peers.py     other ways to read them: pymodbus, and libmodbus in C (libmodbus.c)
+    acquire.py   our connector up to the point where a batch is handed over, beside those
     stages.py    acquire, then the journal, the bus, history, signals added one by one: CPU per value of each
     pipeline.py  the shipped command, from the device to an MQTT subscriber: rate, latency, memory, loss
+    listener.py  that subscriber, a process of its own
 
 Times of one machine on one day mean little; the ratios within one run do. CPU is seconds of all threads of the process
 per million values.

@@ -1,20 +1,24 @@
 """Modbus devices that answer reads of holding registers from memory, as fast as Python can.
 
 Registers 0-3 are the time of the answer, int64, nanoseconds since 1970; from register 4 on there are float32 values
-that are others in every scan. So whoever receives a value knows how old it is, and can tell scans apart.
+that are others in every scan. So whoever receives a value knows how old it is, and can tell scans apart. Requests that
+arrive together are answered together, in one write.
 """
 
 import asyncio
 import struct
 import sys
 import time
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
+
+from gateway.clock import loop_factory
 
 FIRST_VALUE: Final = 4
 _REQUEST: Final = struct.Struct(">HHHBBHH")
 _ANSWER: Final = struct.Struct(">HHHBBB")
+_STAMP: Final = struct.Struct(">q")
 _SCANS: Final = 16
 
 
@@ -22,27 +26,25 @@ class _Device(asyncio.Protocol):
     def __init__(self, images: list[bytes]) -> None:
         self._images = images
         self._scan = 0
-        self._buffer = b""
+        self._rest = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
 
     def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        answers = []
-        while len(self._buffer) >= _REQUEST.size:
-            transaction, _, _, unit, function, start, count = _REQUEST.unpack_from(self._buffer)
-            self._buffer = self._buffer[_REQUEST.size :]
-            body = self._read(start, count)
-            answers.append(_ANSWER.pack(transaction, 0, 3 + len(body), unit, function, len(body)) + body)
-        self._transport.write(b"".join(answers))  # type: ignore[attr-defined]
+        data = self._rest + data
+        whole = len(data) - len(data) % _REQUEST.size
+        self._rest = data[whole:]
+        parts: list[bytes] = []
+        for transaction, _, _, unit, function, start, count in _REQUEST.iter_unpack(data[:whole]):
+            parts += (_ANSWER.pack(transaction, 0, 3 + 2 * count, unit, function, 2 * count), self._read(start, count))
+        self._transport.write(b"".join(parts))
 
     def _read(self, start: int, count: int) -> bytes:
-        if start == 0:
-            self._scan = (self._scan + 1) % len(self._images)
-        image = self._images[self._scan]
-        body = image[2 * start : 2 * (start + count)]
-        return struct.pack(">q", time.time_ns()) + body[8:] if start == 0 else body
+        if start:
+            return self._images[self._scan][2 * start : 2 * (start + count)]
+        self._scan = (self._scan + 1) % len(self._images)
+        return _STAMP.pack(time.time_ns()) + self._images[self._scan][_STAMP.size : 2 * count]
 
 
 async def serve(devices: int, values: int) -> None:
@@ -56,4 +58,5 @@ async def serve(devices: int, values: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1]), int(sys.argv[2])))
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(serve(int(sys.argv[1]), int(sys.argv[2])))

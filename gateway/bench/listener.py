@@ -14,6 +14,7 @@ import numpy as np
 import orjson
 
 from gateway.bus.mqtt import connect
+from gateway.clock import loop_factory
 
 _SETTLE_S = 2.0
 
@@ -34,8 +35,8 @@ class Tally:
     def take(self, topic: str, payload: bytes) -> None:
         now_ns = time.time_ns()
         message = orjson.loads(payload)
-        stamp = next((int(v) for t, v in zip(message["tags"], message["values"], strict=True) if t == "stamp"), None)
-        if stamp is not None:
+        if "stamp" in message["tags"]:
+            stamp = int(message["values"][message["tags"].index("stamp")])
             self.ages_ms.append((now_ns - stamp) / 1e6)
         sequence, before = message["seq"], self.newest.get(topic)
         if before is not None:
@@ -73,4 +74,5 @@ async def listen(url: str, topic: str, duration_s: float) -> Tally:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(listen(sys.argv[1], sys.argv[2], float(sys.argv[3]))).result()))
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        print(json.dumps(runner.run(listen(sys.argv[1], sys.argv[2], float(sys.argv[3]))).result()))

@@ -21,7 +21,10 @@ from gateway.ports import free
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """What a subscriber saw, and what it cost. CPU is in seconds per million values, memory in MiB, nan if unknown."""
+    """What a subscriber saw, and what it cost; nan if unknown.
+
+    CPU is in seconds per million values, memory in MiB: at the end, and at the most.
+    """
 
     name: str
     rate: float
@@ -32,6 +35,16 @@ class Arrived:
     gateway_cpu: float
     broker_cpu: float
     rss_mib: float
+    peak_mib: float
+
+    @property
+    def cores(self) -> float:
+        """Cores that the gateway used, without its broker."""
+        return self.gateway_cpu * self.rate / 1e6
+
+    @property
+    def broker_cores(self) -> float:
+        return self.broker_cpu * self.rate / 1e6
 
 
 @contextmanager
@@ -71,6 +84,7 @@ def measure(name: str, ports: Sequence[int], values: int, poll: str, duration_s:
         gateway_cpu=(after.own_s - before.own_s) / max(millions, 1e-9),
         broker_cpu=(after.children_s - before.children_s) / max(millions, 1e-9),
         rss_mib=after.rss_mib,
+        peak_mib=after.peak_mib,
     )
 
 
@@ -96,19 +110,21 @@ def _config(ports: Sequence[int], values: int, poll: str, folder: Path) -> dict[
 
 @dataclass(frozen=True, slots=True)
 class _Usage:
-    """CPU seconds of a process and of its children, and its memory at the most."""
+    """CPU seconds of a process and of its children, its memory now and at the most."""
 
     own_s: float
     children_s: float
     rss_mib: float
+    peak_mib: float
 
 
 def _usage(pid: int) -> _Usage:
     if not Path("/proc/self/stat").exists():
-        return _Usage(math.nan, math.nan, math.nan)
+        return _Usage(math.nan, math.nan, math.nan, math.nan)
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    peak = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM"))
-    return _Usage(_cpu_s(pid), sum(_cpu_s(int(child)) for child in children), int(peak.split()[1]) / 1024)
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    rss, peak = (int(status[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM"))
+    return _Usage(_cpu_s(pid), sum(_cpu_s(int(child)) for child in children), rss, peak)
 
 
 def _cpu_s(pid: int) -> float:

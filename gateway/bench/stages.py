@@ -12,15 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-import numpy as np
-
-from connectors import modbus
-from gateway.bench.device import FIRST_VALUE
+from gateway.bench.acquire import connector
 from gateway.bench.limit import Measured
 from gateway.bus.publisher import Publisher
 from gateway.bus.topics import Topics
 from gateway.clock import SystemClock, ThreadOffload
-from gateway.contracts import Connector, Device, Emit
+from gateway.contracts import Emit
 from gateway.derive import derive
 from gateway.drain import drain
 from gateway.historian.history import History
@@ -30,7 +27,7 @@ from gateway.hub import Hub
 from gateway.journal import Journal, JournalFile
 from gateway.latest import Latest
 from gateway.mailbox import Mailbox
-from gateway.model import Batch, Catalog, Tag
+from gateway.model import Batch, Catalog
 from gateway.signals.drift import Drift, Options
 
 STAGES = ("acquire", "journal", "bus", "history", "signals")
@@ -47,7 +44,7 @@ async def _round(
     stages: Sequence[str], ports: Sequence[int], values: int, mqtt_url: str, period_s: float, duration_s: float
 ) -> Measured:
     catalog = Catalog()
-    connectors = [_connector(catalog, i, port, values, period_s) for i, port in enumerate(ports)]
+    connectors = [connector(catalog, i, port, values, period_s) for i, port in enumerate(ports)]
     counted = 0
     with tempfile.TemporaryDirectory() as folder:
         async with _pipeline(stages, catalog, mqtt_url, Path(folder)) as emit:
@@ -58,7 +55,7 @@ async def _round(
                 emit(*batches)
 
             async with asyncio.TaskGroup() as tasks:
-                polls = [tasks.create_task(connector.run(count)) for connector in connectors]
+                polls = [tasks.create_task(one.run(count)) for one in connectors]
                 await asyncio.sleep(max(1.0, 2 * period_s))  # connections and first plans are not what is measured
                 before, cpu, begin = counted, time.process_time(), time.monotonic()
                 await asyncio.sleep(duration_s)
@@ -104,23 +101,6 @@ async def _pipeline(stages: Sequence[str], catalog: Catalog, mqtt_url: str, fold
         yield hub
         for task in running:
             task.cancel()
-
-
-def _connector(catalog: Catalog, i: int, port: int, values: int, period_s: float) -> Connector:
-    asset = f"bench/device{i}"
-    spans = {"stamp": ("int64", 0)} | {f"v{k}": ("float32", FIRST_VALUE + 2 * k) for k in range(values)}
-    tags = [Tag(asset, name, device=asset) for name in spans]
-    device = Device(
-        name=f"device{i}",
-        url=f"modbus://127.0.0.1:{port}",
-        options=modbus.DeviceOptions(poll=period_s),
-        tags=tags,
-        numbers=np.array([catalog.add(tag) for tag in tags], dtype=np.uint32),
-        tag_options=[
-            modbus.TagOptions.model_validate({"register": f"holding:{at}", "type": kind}) for kind, at in spans.values()
-        ],
-    )
-    return modbus.connector(device, SystemClock())
 
 
 def _watch(catalog: Catalog, asset: str) -> Drift:

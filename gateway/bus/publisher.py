@@ -26,7 +26,7 @@ _PASS_S = 0.05
 """Retained topics are looked at no more often than this, whatever the plant does."""
 
 _PASS_MESSAGES_MAX = 100
-"""A message costs paho some 0.1 ms, so this bounds what retained topics can take of a core."""
+"""A retained message costs a broker some 0.05 ms, so this bounds what retained topics can take of a core."""
 
 _FAREWELL_S = 2.0
 """How long the end may wait for a broker to hear that we are going; its last will says the same."""

@@ -7,21 +7,32 @@ import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
-from gateway.bench import pipeline, stages
+from gateway.bench import acquire, pipeline, stages
 from gateway.bench.limit import Measured, raw_sockets
 from gateway.bus.broker import Broker
+from gateway.clock import loop_factory
 from gateway.ports import free
 
 HELP = "measure the gateway on this machine, beside the limit of the machine"
 EXAMPLES = """  gateway bench all
-  gateway bench all --devices 100 --values 1000 --poll 1s
+  gateway bench modbus                 our connector beside raw sockets, libmodbus and pymodbus
+  gateway bench scale                  100 devices of 1,000 tags, every second
+  gateway bench pipeline --devices 50 --poll 1s
   gateway bench all --json"""
+
+_SCALE: Final = (100, 999, "1s")
+"""Devices, values beside the stamp, and period of the scale round."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "what", choices=["all", "modbus"], nargs="?", default="all", help="modbus leaves the pipeline out"
+        "what",
+        choices=["all", "modbus", "stages", "pipeline", "scale"],
+        nargs="?",
+        default="all",
+        help="all is modbus, stages and pipeline",
     )
     parser.add_argument("--devices", type=int, default=10, metavar="N")
     parser.add_argument(
@@ -33,20 +44,34 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    rounds = [(f"every {args.poll}", args.poll), ("flat out", "1ms")]
+    if args.what == "scale":
+        args.devices, args.values, poll = _SCALE
+        rounds = [(f"every {poll}", poll)]
+    readers: list[Measured | None] = []
+    cost: list[Measured] = []
     arrived: list[pipeline.Arrived] = []
     with tempfile.TemporaryDirectory() as folder, pipeline.devices(args.devices, args.values) as ports:
-        limit = raw_sockets(ports, args.values, args.seconds)
-        cost = asyncio.run(_stages(ports, args.values, args.seconds, Path(folder)))
-        if args.what == "all":
-            for name, poll in ((f"every {args.poll}", args.poll), ("flat out", "1ms")):
-                place = Path(folder) / name.replace(" ", "-")
-                place.mkdir()
-                arrived.append(pipeline.measure(name, ports, args.values, poll, args.seconds, place))
-    print(_json(limit, cost, arrived) if args.json else _table(args, limit, cost, arrived))
+        if args.what in ("all", "modbus"):
+            readers = acquire.measure(ports, args.values, args.seconds)
+        if args.what in ("all", "stages"):
+            cost = [raw_sockets(ports, args.values, args.seconds), *_stages(args, ports, Path(folder))]
+        if args.what in ("all", "pipeline", "scale"):
+            arrived = [_arrived(args, ports, name, poll, Path(folder)) for name, poll in rounds]
+    if args.json:
+        print(_json(readers, cost, arrived))
+    else:
+        print(f"{args.devices} Modbus devices x {args.values + 1} values; CPU in seconds per million values")
+        print("\n".join([*_readers_table(readers), *_stages_table(cost), *_pipeline_table(arrived)]))
     return 1 if any(row.missing for row in arrived) else 0
 
 
-async def _stages(ports: Sequence[int], values: int, seconds: float, folder: Path) -> list[Measured]:
+def _stages(args: argparse.Namespace, ports: Sequence[int], folder: Path) -> list[Measured]:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(_with_broker(ports, args.values, args.seconds, folder))
+
+
+async def _with_broker(ports: Sequence[int], values: int, seconds: float, folder: Path) -> list[Measured]:
     port = free()
     broker = Broker("127.0.0.1", port, folder / "broker", folder / "broker.log")
     async with asyncio.TaskGroup() as tasks:
@@ -57,32 +82,56 @@ async def _stages(ports: Sequence[int], values: int, seconds: float, folder: Pat
     return measured
 
 
-def _json(limit: Measured, cost: Sequence[Measured], arrived: Sequence[pipeline.Arrived]) -> str:
-    rows = [dataclasses.asdict(row) for row in (limit, *cost)]
-    return json.dumps({"stages": rows, "pipeline": [dataclasses.asdict(row) for row in arrived]})
+def _arrived(args: argparse.Namespace, ports: Sequence[int], name: str, poll: str, folder: Path) -> pipeline.Arrived:
+    place = folder / name.replace(" ", "-")
+    place.mkdir()
+    return pipeline.measure(name, ports, args.values, poll, args.seconds, place)
 
 
-def _table(
-    args: argparse.Namespace, limit: Measured, cost: Sequence[Measured], arrived: Sequence[pipeline.Arrived]
-) -> str:
-    lines = [
-        f"{args.devices} Modbus devices x {args.values + 1} values; CPU in seconds per million values",
-        "",
-        f"{'':34}{'values/s':>12}{'CPU':>9}{'stage':>9}{'x limit':>9}",
-        f"{'limit: raw socket loop, no decoding':34}{limit.rate:>11,.0f}{limit.cpu_per_million:>9.3f}{'':>9}{1:>9.1f}",
-    ]
+def _json(readers: Sequence[Measured | None], cost: Sequence[Measured], arrived: Sequence[pipeline.Arrived]) -> str:
+    parts = {"modbus": readers, "stages": cost, "pipeline": arrived}
+    return json.dumps({name: [dataclasses.asdict(row) for row in rows if row] for name, rows in parts.items()})
+
+
+def _readers_table(rows: Sequence[Measured | None]) -> list[str]:
+    """Each way to read the devices; behind it, what each of ours costs as a multiple of it."""
+    ours = [row for row in rows[-len(acquire.IN_FLIGHT) :] if row]
+    if not ours:
+        return []
+    head = "".join(f"{name.removeprefix('connector, '):>13}" for name in acquire.IN_FLIGHT)
+    lines = ["", f"{'as fast as it goes':34}{'values/s':>12}{'CPU':>9}  connector /{head}"]
+    for row in rows:
+        if row is None:
+            lines.append("libmodbus in C: not on this machine (needs a C compiler and libmodbus with its header)")
+            continue
+        ratios = "".join(f"{one.cpu_per_million / row.cpu_per_million:>13.3f}" for one in ours)
+        lines.append(f"{row.name:34}{row.rate:>12,.0f}{row.cpu_per_million:>9.3f}{'':13}{ratios}")
+    return lines
+
+
+def _stages_table(cost: Sequence[Measured]) -> list[str]:
+    if not cost:
+        return []
+    limit, first, *_ = cost
+    lines = ["", f"{'every 100 ms':34}{'values/s':>12}{'CPU':>9}{'stage':>9}{'x limit':>9}"]
     before = 0.0
     for row in cost:
-        name = row.name if row is cost[0] else f"+ {row.name}"
+        name = row.name if row in (limit, first) else f"+ {row.name}"
         share, ratio = row.cpu_per_million - before, row.cpu_per_million / limit.cpu_per_million
-        lines.append(f"{name:34}{row.rate:>12,.0f}{row.cpu_per_million:>9.3f}{share:>9.3f}{ratio:>9.1f}")
-        before = row.cpu_per_million
-    if arrived:
-        head = f"{'device to MQTT subscriber':26}{'values/s':>12}{'p50 ms':>9}{'p99 ms':>9}{'missing':>9}"
-        lines += ["", head + f"{'gateway':>9}{'broker':>9}{'RSS MiB':>9}"]
-    for end in arrived:
-        lines.append(
-            f"{end.name:26}{end.rate:>12,.0f}{end.p50_ms:>9.2f}{end.p99_ms:>9.2f}{end.missing:>9}"
-            f"{end.gateway_cpu:>9.3f}{end.broker_cpu:>9.3f}{end.rss_mib:>9.0f}"
-        )
-    return "\n".join(lines)
+        added = "" if row is limit else f"{share:.3f}"
+        lines.append(f"{name:34}{row.rate:>12,.0f}{row.cpu_per_million:>9.3f}{added:>9}{ratio:>9.1f}")
+        before = 0.0 if row is limit else row.cpu_per_million
+    return lines
+
+
+def _pipeline_table(arrived: Sequence[pipeline.Arrived]) -> list[str]:
+    if not arrived:
+        return []
+    head = f"{'device to MQTT subscriber':26}{'values/s':>12}{'p50 ms':>9}{'p99 ms':>9}{'missing':>9}"
+    lines = ["", head + f"{'gateway':>9}{'cores':>7}{'broker':>9}{'cores':>7}{'RSS MiB':>9}{'at most':>9}"]
+    return lines + [
+        f"{end.name:26}{end.rate:>12,.0f}{end.p50_ms:>9.2f}{end.p99_ms:>9.2f}{end.missing:>9}"
+        f"{end.gateway_cpu:>9.3f}{end.cores:>7.2f}{end.broker_cpu:>9.3f}{end.broker_cores:>7.2f}"
+        f"{end.rss_mib:>9.0f}{end.peak_mib:>9.0f}"
+        for end in arrived
+    ]

@@ -37,7 +37,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    scheme = urlsplit(args.url).scheme
+    try:
+        scheme = urlsplit(args.url).scheme
+    except ValueError as error:
+        print(f"gateway discover: {args.url!r} is no URL: {error}; write modbus://192.168.0.7", file=sys.stderr)
+        return 2
     protocol = Protocols().get(scheme)
     search = getattr(protocol, "discover", None)
     if search is None:

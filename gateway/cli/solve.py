@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import math
 import sys
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
@@ -92,7 +93,12 @@ def _words(text: str) -> list[int]:
 
 def _tolerance(text: str, expect: Decimal) -> float:
     """In the unit of the value; a percentage is of what is expected."""
-    number = float(text.removesuffix("%"))
+    try:
+        number = float(text.removesuffix("%"))
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise ValueError(f"--tolerance {text}: write a percentage such as 1%, or a number such as 0.5")
     return abs(float(expect)) * number / 100 if text.endswith("%") else number
 
 

@@ -63,7 +63,12 @@ def _device(
     if not isinstance(keys, dict):
         document.find(where, f"{_dotted(where)} must be a mapping", "write connect, asset and tags below it")
         return None
-    scheme = urlsplit(str(keys.get("connect", ""))).scheme
+    try:
+        scheme = urlsplit(str(keys.get("connect", ""))).scheme
+    except ValueError as error:  # what it says has nothing of a password
+        what = f"{_dotted(where)}.connect is no URL: {error}"
+        document.find((*where, "connect"), what, "write one such as modbus://192.168.0.7?unit=1")
+        return None
     if scheme not in protocols:
         known = ", ".join(sorted(protocols))
         remedy = _nearest(scheme, protocols, f"write one of {known}, such as modbus://192.168.0.7?unit=1")

@@ -105,11 +105,13 @@ def _value(value: NDArray[Any], kind: Kind) -> tuple[int, int, bytes]:
 
 def _decimals(value: NDArray[np.float64]) -> int | None:
     """How many decimals a few of the values have, as they are written; None if they are not decimals of that kind."""
-    texts = [repr(x) for x in value[:: max(1, len(value) // _LOOKED_AT)].tolist()]
-    if any("e" in text or "n" in text for text in texts):
-        return None
-    most = max(len(text.partition(".")[2].rstrip("0")) for text in texts)
-    return most if most <= _DECIMALS_MAX else None
+    most = 0
+    for x in value[:: max(1, len(value) // _LOOKED_AT)].tolist():
+        text = repr(x)
+        most = max(most, len(text.partition(".")[2].rstrip("0")))
+        if most > _DECIMALS_MAX or "e" in text or "n" in text:
+            return None
+    return most
 
 
 def _scaled(value: NDArray[np.float64], decimals: int) -> NDArray[np.int64] | None:

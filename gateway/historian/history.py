@@ -24,8 +24,10 @@ from gateway.model.encoding import decode, encode
 
 COMPACT_READINGS: Final = 2_000_000
 """Readings that one compaction takes."""
-_SLICE_READINGS: Final = 100_000
-"""Readings of it that are in memory at a time: the tail is read once for each slice of the series."""
+_SLICE_READINGS: Final = 250_000
+"""Readings of it that are in memory at a time, some 20 MB: the tail is read once for each slice of the series."""
+_SERIES_ROWS: Final = 5_000
+"""Series that one statement makes, so that those of a large plant are not all in memory as rows."""
 _NO_SERIES: Final = 0
 """No series has this id: a path that has no history."""
 
@@ -65,9 +67,11 @@ class History:
         self.prepare()
         new = {tag.path: tag for tag in tags if tag.path not in self._series}
         if new:
-            rows = [{"path": tag.path, "unit": tag.unit, "description": tag.description} for tag in new.values()]
             with self._engine.begin() as db:
-                db.execute(_insert(db, schema.series).on_conflict_do_nothing(), rows)
+                statement = _insert(db, schema.series).on_conflict_do_nothing()
+                for part in _slices(list(new.values()), _SERIES_ROWS):
+                    rows = [{"path": tag.path, "unit": tag.unit, "description": tag.description} for tag in part]
+                    db.execute(statement, rows)
                 self._series |= dict(_known_series(db))
         return np.array([self._series[tag.path] for tag in tags], dtype=np.uint32)
 
@@ -104,13 +108,14 @@ class History:
         with self._engine.begin() as db:
             last, n = _until(db.execute(select(table.c.id, table.c.n).order_by(table.c.id)), COMPACT_READINGS)
             slices = max(1, round(n / _SLICE_READINGS))
+            width = (db.scalar(select(func.max(schema.series.c.id))) or 0) // slices + 1
             for k in range(slices):
                 rows = db.scalars(
                     select(table.c.data).where(table.c.id <= last).order_by(table.c.id),
                     execution_options={"yield_per": 100},
                 )
                 parts = (batch for data in rows for batch in _tail_batches(data))
-                for batch in join_kinds(batch.where(batch.tag % slices == k) for batch in parts):
+                for batch in join_kinds(batch.where(batch.tag // width == k) for batch in parts):
                     _store(db, batch.take(np.lexsort((batch.time, batch.tag))))
             db.execute(delete(table).where(table.c.id <= last))
         return n
@@ -167,6 +172,10 @@ class History:
         return reduce(
             lambda one, other: merge(one, other, bucket_ns), recent, merge(_rollup(rows), _rollup(()), bucket_ns)
         )
+
+
+def _slices(tags: Sequence[Tag], size: int) -> Iterator[Sequence[Tag]]:
+    return (tags[start : start + size] for start in range(0, len(tags), size))
 
 
 def _known_series(db: Connection) -> list[tuple[str, int]]:
@@ -256,9 +265,11 @@ def _store_chunks(db: Connection, batch: Batch) -> None:
 def _store_rollup(db: Connection, rows: Rollup) -> None:
     """Add rows to the roll-ups; a row that is there already is merged with, for readings may come late."""
     table = schema.rollup_1m
-    low, high = int(rows.bucket.min()), int(rows.bucket.max())
     touched = set(zip(rows.series.tolist(), rows.bucket.tolist(), strict=True))
-    between = select(table).where(table.c.bucket >= low, table.c.bucket <= high)
+    between = select(table).where(
+        table.c.series.between(int(rows.series.min()), int(rows.series.max())),
+        table.c.bucket.between(int(rows.bucket.min()), int(rows.bucket.max())),
+    )
     known = [row for row in db.execute(between) if (row.series, row.bucket) in touched]
     if known:
         this = delete(table).where(table.c.series == bindparam("a"), table.c.bucket == bindparam("b"))

@@ -14,7 +14,6 @@ from gateway.contracts import Clock, Offload
 from gateway.historian.history import COMPACT_READINGS, History, Progress
 from gateway.model import Batch, Catalog, Record
 
-_UNKNOWN = np.uint32(0xFFFF_FFFF)
 _CHORES_S = 10.0
 _TRANSACTION_READINGS = 100_000
 _TAIL_AGE_NS = 120_000_000_000
@@ -43,7 +42,7 @@ class Historian:
         self._journal = journal
         self._retention_ns = round(retention_s * 1e9)
         self._stored: int | None = None
-        self._series = np.full(len(catalog), _UNKNOWN)
+        self._series = np.empty(0, np.uint32)
         self.readings = 0
 
     async def write(self, records: Sequence[Record]) -> None:
@@ -76,15 +75,10 @@ class Historian:
         return stored
 
     def _by_series(self, batch: Batch) -> Batch:
-        """The batch with series instead of tags."""
+        """The batch with series instead of tags; all tags that there are get theirs at once."""
         if len(self._series) < len(self._catalog):
-            self._series = np.append(self._series, np.full(len(self._catalog) - len(self._series), _UNKNOWN))
-        series = self._series[batch.tag]
-        new = np.unique(batch.tag[series == _UNKNOWN])
-        if len(new):
-            self._series[new] = self._history.series([self._catalog[number] for number in new.tolist()])
-            series = self._series[batch.tag]
-        return Batch(series, batch.time, batch.value, batch.quality)
+            self._series = self._history.series(self._catalog.tags)
+        return Batch(self._series[batch.tag], batch.time, batch.value, batch.quality)
 
     def _tidy(self, now_ns: int) -> None:
         waiting, oldest = self._history.tail()

@@ -83,6 +83,18 @@ class Batch:
         return _KIND[self.value.dtype]
 
     @property
+    def rows(self) -> slice | NDArray[np.uint32]:
+        """The tags as an index into what has a row per tag: a slice where they count up, as those of a device do.
+
+        numpy then copies instead of looking up row by row, which is a third of the time.
+        """
+        n = len(self.tag)
+        first = int(self.tag[0]) if n else 0
+        if n and int(self.tag[-1]) == first + n - 1 and (self.tag[1:] - self.tag[:-1] == 1).all():
+            return slice(first, first + n)
+        return self.tag
+
+    @property
     def good(self) -> NDArray[np.bool_]:
         return good(self.quality)
 

@@ -22,6 +22,8 @@ from pymodbus.framer import FramerType
 from pymodbus.server import ModbusSerialServer, ModbusTcpServer, ModbusTlsServer, ModbusUdpServer
 
 from connectors import modbus
+from connectors._modbus import endpoint
+from connectors._modbus.line import Line
 from connectors._modbus.options import Tls
 from gateway.clock import SystemClock
 from gateway.contracts import Device, DeviceError
@@ -274,3 +276,11 @@ async def test_what_is_written_to_libmodbus_is_there(libmodbus: int) -> None:
             await heard.until(lambda: set(heard.value) == set(rest))
     assert heard.value["whole"] == before["field"] & 0xF00F | 0x0AB0
     assert heard.value["bits"] == before["bit"] | 1 << 9
+
+
+async def test_a_serial_port_that_cannot_be_set_so_is_an_os_error() -> None:
+    with serial_line() as (here, _):
+        where, _ = endpoint.parse(f"modbus+rtu://{here}?baud=12345")
+        with pytest.raises(ConnectionError, match="with baud=12345, parity=E, stop=1 cannot be set so"):
+            async with Line(where, SystemClock()).joined(1.0):
+                pass

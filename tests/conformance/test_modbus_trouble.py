@@ -1,9 +1,10 @@
 """A Modbus TCP device that behaves badly, over a real socket: what it spoils is bad or late, never wrong."""
 
 import asyncio
+import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from connectors import modbus
 from gateway.clock import SystemClock
 from gateway.contracts import Device
-from gateway.model import Tag
+from gateway.model import Quality, Tag
 from tests.conformance.test_connectors import PATIENCE_S, Heard, running
 
 Writer = asyncio.StreamWriter
@@ -113,12 +114,22 @@ async def silent(writer: Writer, frame: bytes, served: int) -> None:
         writer.write(frame)
 
 
+async def no_reason(writer: Writer, frame: bytes, served: int) -> None:
+    """An exception with code 0, which is none."""
+    if served % 7 == 3:
+        frame = frame[:4] + struct.pack(">HBBB", 3, frame[6], frame[7] | 0x80, 0)
+    writer.write(frame)
+
+
 async def garbage(writer: Writer, frame: bytes, served: int) -> None:
     writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n" if served % 7 == 3 else frame)
 
 
+SPOILT = [truncated, reset, other_transaction, twice, too_short, silent, no_reason, garbage]
+
+
 @pytest.mark.parametrize("in_flight", [1, 5])
-@pytest.mark.parametrize("send", [truncated, reset, other_transaction, twice, too_short, silent, garbage])
+@pytest.mark.parametrize("send", SPOILT)
 async def test_a_spoilt_answer_is_trouble_and_never_a_value(send: Send, in_flight: int) -> None:
     """The supervisor would run it again as here; every good value on the way is the right one."""
     troubles = 0
@@ -136,3 +147,33 @@ async def test_a_spoilt_answer_is_trouble_and_never_a_value(send: Send, in_fligh
         right = batch.good & (batch.value == batch.tag + 1)
         assert (right | ~batch.good).all()
     assert troubles
+
+
+async def refused(writer: Writer, frame: bytes, served: int) -> None:
+    writer.write(frame[:4] + struct.pack(">HBBB", 3, frame[6], frame[7] | 0x80, 2))
+
+
+async def test_a_device_that_refuses_everything_says_so_at_every_poll() -> None:
+    async with device(refused) as port:
+        connector, heard = build(port)
+        async with running(connector, heard):
+            await heard.until(lambda: len(heard.batches) >= 3)
+    assert set(heard.quality.values()) == {Quality.BAD_NODE_ID_UNKNOWN}
+
+
+async def test_what_comes_with_the_connection_is_the_end_of_it() -> None:
+    """It may arrive before whoever opened the connection is awake again."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        connector, heard = build(listener.getsockname()[1])
+
+        def shout() -> None:
+            for _ in range(30):
+                connection, _ = listener.accept()
+                with connection, suppress(OSError):
+                    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(asyncio.to_thread(shout))
+            for _ in range(30):
+                with pytest.raises(ConnectionError):
+                    await connector.run(heard)

@@ -56,7 +56,10 @@ def test_the_bench_measures_every_stage_and_loses_nothing() -> None:
     assert [row["name"] for row in figures["stages"]] == [
         "raw socket loop", "acquire", "journal", "bus", "history", "signals",
     ]  # fmt: skip
-    assert all(row["values"] > 0 and row["cpu_s"] > 0 for row in figures["stages"])
+    readers = [row["name"] for row in figures["modbus"]]
+    assert readers[:2] == ["raw socket loop", "raw socket loop, pipelined"]
+    assert readers[-3:] == ["pymodbus, one decode per tag", "connector, 1 in flight", "connector, pipelined"]
+    assert all(row["values"] > 0 and row["cpu_s"] > 0 for name in ("modbus", "stages") for row in figures[name])
     paced, flat_out = figures["pipeline"]
     assert paced["missing"] == flat_out["missing"] == 0
     assert flat_out["rate"] > paced["rate"] > 0

@@ -37,6 +37,8 @@ def test_a_url_names_endpoint_and_unit(url: str, endpoint: Endpoint, unit: int) 
         ("modbus://press?slave=3", r"\?slave=, which nobody knows; known are unit"),
         ("modbus://press?baud=9600", r"\?baud=, which nobody knows"),
         ("modbus://", "names no host"),
+        ("modbus://press..hall", "'press..hall' cannot be the name of a host"),
+        ("modbus://" + 64 * "x", "cannot be the name of a host"),
         ("modbus+rtu://server", "needs the port of the device server"),
         ("modbus+rtu:///", "names no serial line"),
         ("modbus+rtu:///dev/ttyS0?parity=M", "parity=M: it must be N, E or O"),

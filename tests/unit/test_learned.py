@@ -26,7 +26,7 @@ def test_it_is_written_only_when_there_is_something_new(tmp_path: Path) -> None:
     assert file.exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b'{"press": 3}'])
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b'{"press": 3}', b"[" * 100_000])
 def test_a_damaged_file_costs_that_it_is_learned_again(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "devices.json"
     file.write_bytes(content)

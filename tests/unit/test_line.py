@@ -231,6 +231,14 @@ def test_a_connection_that_is_reset_fails_everybody_at_once() -> None:
     assert run(device, work) < 0.2
 
 
+def test_who_asks_for_nothing_gets_it_at_once() -> None:
+    async def work(made: Line) -> Sequence[Answer | None]:
+        async with asyncio.timeout(1):
+            return await made.ask(unit(), [])
+
+    assert run(Device(), work) == []
+
+
 # --- several requests at a time -------------------------------------------------------------
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.config import ConfigError, load
 from gateway.model import Catalog
@@ -98,6 +100,32 @@ def test_what_a_protocol_cannot_do_is_told_by_device(planned: Planned) -> None:
     assert (one[0], other[0]) == (3, 4)
     assert "devices.one: unit=900: the unit must be 0..255" in one[1]
     assert "devices.two: holding:65535 with 2 addresses does not fit" in other[1]
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "what"),
+    [
+        ("modbus+rtu:///dev/x?baud=9600", "modbus+rtu:///dev/x?unit=2", "baud=9600, parity=E, stop=1, this one as"),
+        ("modbus://h:802", "modbus+tls://h", "another device reaches it as modbus://h:802, this one as modbus+tls://h"),
+    ],
+)
+def test_what_two_devices_on_one_line_do_not_agree_on_is_told(planned: Planned, one: str, two: str, what: str) -> None:
+    keys = "asset: {}, tags: {{x: {{register: 40001}}}}}}"
+    text = f"site: {{enterprise: a, site: b}}\ndevices:\n  d: {{connect: '{one}', {keys.format('d')}\n"
+    ((line, found, _),) = findings(planned, text + f"  e: {{connect: '{two}', {keys.format('e')}\n")
+    assert (line, what in found) == (4, True)
+
+
+def test_a_key_with_a_pass_phrase_is_a_finding_and_no_question(planned: Planned, tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    locked = serialization.BestAvailableEncryption(b"secret")
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, locked)
+    (tmp_path / "key.pem").write_bytes(pem)
+    tls = f"tls: {{cert: '{tmp_path}/key.pem'}}"
+    ((_, what, _),) = findings(
+        planned, PUMP.replace("modbus://user@", "modbus+tls://").replace("tags:", f"{tls}\n    tags:")
+    )
+    assert "tls: the key needs a pass phrase" in what
 
 
 @pytest.mark.parametrize("sentinel", ["70000", "-1", "99999999999999999999999"])

@@ -371,6 +371,10 @@ def test_people_are_shown_what_they_wrote_and_what_is_read(keys: dict[str, Any],
         ({"type": "sign_magnitude16", "rollover": True}, "rollover needs a type"),
         ({"type": "string", "length": 2, "rollover": True}, "rollover needs a type"),
         ({"scale": 0}, "scale 0 makes all values the same"),
+        ({"scale": 1e-320}, "scale 1e-320 is too small or too large"),
+        ({"offset": 1e-320}, "offset 1e-320 is too small or too large"),
+        ({"scale_register": "coil:0"}, "scale_register coil:0 is a single bit"),
+        ({"scale_register": "holding:7.1"}, "scale_register holding:7.1 is a single bit"),
     ],
 )
 def test_what_cannot_be_coded_so_is_refused(keys: dict[str, Any], words: str) -> None:

@@ -294,7 +294,16 @@ def test_what_a_device_taught_is_known_after_a_restart() -> None:
     assert polled(elsewhere, device)[1] > len(again.blocks)
 
 
-@pytest.mark.parametrize("damage", [{"refused": [["holding", -1, 1, 2]]}, {"in_flight": "many"}, {"gaps": None}])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"refused": [["holding", -1, 1, 2]]},
+        {"in_flight": "many"},
+        {"gaps": None},
+        {"counters": {"total": 3}},
+        {"counters": {"total": {"last": 10**30, "wraps": 0, "range": 65536}}},
+    ],
+)
 def test_a_damaged_profile_is_learned_anew(damage: dict[str, object], caplog: pytest.LogCaptureFixture) -> None:
     profile = Profile("here")
     profile.refuse(Span("holding", 40, 1), 2)
@@ -311,6 +320,14 @@ def test_scans_of_one_device_share_what_it_taught() -> None:
     refusals = device.refusals
     assert polled(fast, device)[0] == healthy(points(range(100)))
     assert device.refusals == refusals
+
+
+def test_a_limit_that_is_too_short_for_a_value_does_not_keep_it_from_being_asked_for() -> None:
+    """Another scan has taught it, or it is from before the tag was added."""
+    profile = Profile("here")
+    profile.shorten(bits=False, longest=1)
+    tags = [*points(range(3)), Point("", Span("holding", 10, 4), Coding("uint64"))]
+    assert {quality for _, quality in polled(scan(tags, profile=profile), Device())[0].values()} == {0}
 
 
 # --- silence ------------------------------------------------------------------------------

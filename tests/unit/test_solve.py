@@ -116,7 +116,10 @@ def test_what_has_a_default_is_left_out_of_the_line(capsys: pytest.CaptureFixtur
         ["opc.tcp://127.0.0.1", "--expect", "7"],
         ["modbus://127.0.0.1?unit=256", "--expect", "7"],
         ["--words", "0007", "--expect", "0"],
+        ["modbus://[::1", "--expect", "7"],
         ["--words", "0007", "--expect", "7", "--tolerance", "much"],
+        ["--words", "0007", "--expect", "7", "--tolerance", "nan"],
+        ["--words", "0007", "--expect", "7", "--tolerance=-1"],
     ],
 )
 def test_wrong_use_is_code_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:

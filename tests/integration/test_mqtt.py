@@ -1,0 +1,125 @@
+"""The connection to a broker, with mosquitto, nats-server, and servers that are no broker at the other end."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from gateway.bus.mqtt import Message, Mqtt, connect
+from tests import servers
+
+BROKERS = {"mosquitto": servers.mosquitto, "nats": servers.nats}
+
+
+@pytest.fixture(params=BROKERS)
+def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[servers.BrokerProcess]:
+    start: Callable[[Path], AbstractContextManager[servers.BrokerProcess]] = BROKERS[request.param]
+    with start(tmp_path) as running:
+        yield running
+
+
+@asynccontextmanager
+async def server(answer: bytes, *, stays: bool) -> AsyncIterator[str]:
+    """A server that answers whatever comes first with these bytes, and then stays or leaves; its URL."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.write(answer)
+        if stays:
+            await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
+        yield f"mqtt://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+
+
+async def connected(url: str, timeout_s: float = 5.0) -> None:
+    async with connect(url, "test", timeout_s=timeout_s):
+        pass
+
+
+async def test_what_is_published_arrives_in_order_whatever_its_size(broker: servers.BrokerProcess) -> None:
+    payloads = [b"%d" % i + bytes(i % 7 * 10_000) for i in range(2500)]  # more than the window, and than a read
+    seen: list[bytes] = []
+    enough = asyncio.Event()
+
+    def receive(topic: str, payload: bytes, retained: bool) -> None:
+        assert (topic, retained) == ("test/value", False)
+        seen.append(payload)
+        if len(seen) >= len(payloads):
+            enough.set()
+
+    async with connect(broker.url, "reader") as reader, connect(broker.url, "writer") as writer:
+        await reader.subscribe("test/#", receive)
+        await writer.publish([Message("test/value", payload) for payload in payloads])
+        async with asyncio.timeout(30):
+            await enough.wait()
+    assert seen == payloads
+
+
+async def test_more_messages_can_be_published_at_once_than_there_are_identifiers(broker: servers.BrokerProcess) -> None:
+    async with connect(broker.url, "writer") as writer, asyncio.TaskGroup() as tasks:
+        for i in range(70):
+            tasks.create_task(writer.publish([Message(f"test/{i}", b"x")] * 1000))
+
+
+async def test_the_will_is_told_when_the_connection_breaks_and_not_when_it_is_closed(tmp_path: Path) -> None:
+    with servers.mosquitto(tmp_path) as broker:
+        async with servers.Subscriber(broker.port) as subscriber, servers.line(broker.port) as line:
+            async with connect(broker.url, "leaves", Message("test/leaves", b"gone")):
+                pass
+            async with connect(line.mqtt_url, "breaks", Message("test/breaks", b"gone")) as mqtt:
+                await line.cut()
+                with pytest.raises(ConnectionError, match="lost"):
+                    await mqtt.lost()
+            await subscriber.until(lambda: bool(subscriber.on("/breaks")))
+            assert subscriber.on("/leaves") == []
+
+
+async def test_whoever_waits_learns_that_the_broker_is_gone(broker: servers.BrokerProcess) -> None:
+    async with servers.line(broker.port) as line, connect(line.mqtt_url, "writer") as mqtt:
+        await line.cut()
+        with pytest.raises(ConnectionError, match="lost"):
+            await publish_for_ever(mqtt)
+        with pytest.raises(ConnectionError, match="lost"):
+            await mqtt.publish([Message("test/value", b"x")])
+
+
+async def publish_for_ever(mqtt: Mqtt) -> None:
+    while True:
+        await mqtt.publish([Message("test/value", b"x")])
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"\x20\x02\x00\x04", "wrong user or password"),
+        (b"\x20\x02\x00\x09", "code 9"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n" + bytes(80), "no MQTT"),
+        (b"\xff\xff\xff\xff\xff", "no MQTT"),
+    ],
+)
+async def test_a_server_that_does_not_accept_is_an_error_that_says_why(answer: bytes, words: str) -> None:
+    async with server(answer, stays=True) as url:
+        with pytest.raises(ConnectionError, match=words):
+            await connected(url)
+
+
+async def test_a_server_that_hangs_up_is_a_lost_connection() -> None:
+    async with server(b"", stays=False) as url:
+        with pytest.raises(ConnectionError, match="closed by the broker"):
+            await connected(url)
+
+
+async def test_a_server_that_says_nothing_is_not_waited_for_long() -> None:
+    async with server(b"", stays=True) as url:
+        with pytest.raises(TimeoutError):
+            await connected(url, timeout_s=0.05)
+
+
+async def test_a_subscription_that_is_refused_is_an_error() -> None:
+    async with server(b"\x20\x02\x00\x00" + b"\x90\x03\x00\x01\x80", stays=True) as url, connect(url, "reader") as mqtt:
+        with pytest.raises(ConnectionError):
+            await mqtt.subscribe("test/#", lambda topic, payload, retained: None)
