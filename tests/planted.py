@@ -132,7 +132,7 @@ BUGS = [
     ),
     Planted(
         "a device that loses requests is sent several for ever",
-        "connectors/_modbus/line.py", "        if turn.doubtful:\n            turn.unit.depth.lost()\n", "",
+        "connectors/_modbus/line.py", "        if turn.lost_at:\n            turn.unit.depth.lost(turn.lost_at)\n", "",
         "tests/unit/test_line.py::test_a_device_that_loses_all_but_one_costs_one_timeout_in_its_life_and_no_reading",
     ),
     Planted(

@@ -1,48 +1,65 @@
 """How many requests a device takes at a time: nobody says, so it is tried. Pure.
 
 Most devices answer one request after the other, many simulators lose all but one of several, and a few are faster
-the more they have. So it begins with one, and doubles as long as that makes the answers come faster; the first
-request that is lost for it ends the search at one.
+the more they have. So it begins with one, and twice as many are tried in every other poll: side by side, because how
+busy device and gateway are changes all the time. As long as that makes the answers come faster, it goes on doubling;
+the first request that is lost for it ends the search.
 """
 
+from statistics import median
 from typing import Final
 
-DEPTH_MAX: Final = 16
-_ROUNDS: Final = 4
-"""Measurements for each depth, of which the fastest counts."""
+DEPTH_MAX: Final = 32
+_ROUNDS: Final = 6
+"""Polls with as many as before, and with twice as many, of which the medians are compared."""
 _GAIN: Final = 1.15
 """How much faster it must get to be worth a longer queue in the device."""
 
 
 class Depth:
-    """The search for one device. `value` is how many requests may be on their way, `settled` whether it is final."""
+    """The search for one device. `proved` is what it takes for certain, `settled` says that the search is over."""
 
-    def __init__(self, value: int = 1, *, settled: bool = False) -> None:
-        self.value = value
+    def __init__(self, proved: int = 1, *, settled: bool = False) -> None:
+        self.proved = proved
         self.settled = settled
         self._most = 0
-        self._fastest_s = float("inf")
-        self._measured: list[float] = []
+        self._turns = 0
+        self._proved_s: list[float] = []
+        self._tried_s: list[float] = []
 
-    def took(self, requests: int, seconds: float) -> None:
-        """Learn from requests that were all answered; as many as may be on their way at once say nothing."""
+    @property
+    def value(self) -> int:
+        """How many requests may be on their way in the next poll."""
+        return self._trial if self._turns % 2 else self.proved
+
+    @property
+    def _trial(self) -> int:
+        return max(self.proved, min(2 * self.proved, self._most, DEPTH_MAX))
+
+    def took(self, depth: int, requests: int, seconds: float) -> None:
+        """Learn from requests that were all answered, with so many on their way; no more than that say nothing."""
         self._most = max(self._most, requests)
-        if self.settled or requests <= self.value:
+        if self.settled or requests <= self.proved:
             return
-        self._measured.append(seconds / requests)
-        if len(self._measured) == _ROUNDS:
-            self._judge(min(self._measured))
-            self._measured.clear()
+        (self._proved_s if depth <= self.proved else self._tried_s).append(seconds / requests)
+        self._turns += 1
+        if len(self._tried_s) == _ROUNDS:
+            self._judge(faster=median(self._proved_s) > _GAIN * median(self._tried_s))
 
-    def lost(self) -> None:
-        """Learn that the device loses requests if there are several."""
-        self.value, self.settled = 1, True
+    def lost(self, depth: int) -> None:
+        """Learn that the device loses requests if so many are on their way."""
+        if depth <= self.proved:
+            self.proved = max(1, self.proved // 2)
+        self._settle()
 
-    def _judge(self, seconds: float) -> None:
-        if seconds * _GAIN > self._fastest_s:
-            self.value, self.settled = max(1, self.value // 2), True
-        elif 2 * self.value >= min(self._most, DEPTH_MAX + 1):
-            self.settled = True
-        else:
-            self._fastest_s = seconds
-            self.value *= 2
+    def _judge(self, *, faster: bool) -> None:
+        if faster:
+            self.proved = self._trial
+        if not faster or self._trial == self.proved:
+            self._settle()
+        self._proved_s.clear()
+        self._tried_s.clear()
+
+    def _settle(self) -> None:
+        self.settled = True
+        self._turns = 0

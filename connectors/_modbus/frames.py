@@ -5,19 +5,14 @@ way, and a late answer is known as such. RTU (Modbus over Serial Line V1.02 sect
 """
 
 import struct
-from collections.abc import Iterator
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 _HEADER: Final = struct.Struct(">HHHB")
 _PDU_MAX: Final = 253
 
 
-class Frame(NamedTuple):
-    """An answer as it arrived; RTU has no transaction, so it is that of whatever is waiting."""
-
-    transaction: int | None
-    unit: int
-    pdu: bytes
+Frame = tuple[int | None, int, bytes]
+"""Transaction, unit and PDU of an answer; RTU has no transaction, so it is that of whatever is waiting."""
 
 
 class Framing(Protocol):
@@ -29,8 +24,11 @@ class Framing(Protocol):
         """Return what to send."""
         ...
 
-    def split(self, buffer: bytearray) -> Iterator[Frame]:
-        """Take the whole frames out of the buffer. Raises ConnectionError for what cannot be a frame."""
+    def split(self, stream: bytes) -> tuple[list[Frame], int]:
+        """Return the whole frames at the beginning of a stream, and how many bytes they are.
+
+        Raises ConnectionError for what cannot be a frame.
+        """
         ...
 
 
@@ -42,17 +40,18 @@ class Mbap:
     def frame(self, transaction: int, unit: int, pdu: bytes) -> bytes:
         return _HEADER.pack(transaction, 0, 1 + len(pdu), unit) + pdu
 
-    def split(self, buffer: bytearray) -> Iterator[Frame]:
-        start, size = 0, len(buffer)
+    def split(self, stream: bytes) -> tuple[list[Frame], int]:
+        frames: list[Frame] = []
+        start, size = 0, len(stream)
         while size - start >= _HEADER.size:
-            transaction, protocol, length, unit = _HEADER.unpack_from(buffer, start)
+            transaction, protocol, length, unit = _HEADER.unpack_from(stream, start)
             if protocol != 0 or not 3 <= length <= 1 + _PDU_MAX:
                 raise ConnectionError(f"frame with protocol {protocol} and length {length}")
             if size - start < 6 + length:
                 break
-            yield Frame(transaction, unit, bytes(buffer[start + 7 : start + 6 + length]))
+            frames.append((transaction, unit, stream[start + 7 : start + 6 + length]))
             start += 6 + length
-        del buffer[:start]
+        return frames, start
 
 
 class Rtu:
@@ -64,13 +63,16 @@ class Rtu:
         body = bytes((unit,)) + pdu
         return body + crc16(body)
 
-    def split(self, buffer: bytearray) -> Iterator[Frame]:
-        while (length := _rtu_length(buffer)) and len(buffer) >= length:
-            body, crc = bytes(buffer[: length - 2]), bytes(buffer[length - 2 : length])
+    def split(self, stream: bytes) -> tuple[list[Frame], int]:
+        frames: list[Frame] = []
+        start = 0
+        while (length := _rtu_length(stream[start : start + 3])) and len(stream) - start >= length:
+            body, crc = stream[start : start + length - 2], stream[start + length - 2 : start + length]
             if crc16(body) != crc:
                 raise ConnectionError("frame with a wrong checksum")
-            del buffer[:length]
-            yield Frame(None, body[0], body[1:])
+            frames.append((None, body[0], body[1:]))
+            start += length
+        return frames, start
 
 
 def crc16(data: bytes) -> bytes:
@@ -90,16 +92,16 @@ def _crc_of(byte: int) -> int:
 _CRC: Final = [_crc_of(byte) for byte in range(256)]
 
 
-def _rtu_length(buffer: bytearray) -> int:
-    """The length of the answer that begins the buffer, known by its function; 0 if that is not there yet."""
-    if len(buffer) < 3:
+def _rtu_length(head: bytes) -> int:
+    """The length of an answer, known by its first three bytes; 0 if they are not there yet."""
+    if len(head) < 3:
         return 0
-    function = buffer[1]
+    function = head[1]
     if function & 0x80:
         return 5
     match function:
         case 1 | 2 | 3 | 4:
-            return 5 + buffer[2]
+            return 5 + head[2]
         case 5 | 6 | 15 | 16:
             return 8
         case 22:

@@ -18,11 +18,10 @@ from typing import Final
 from connectors._modbus.endpoint import Endpoint
 from connectors._modbus.frames import Frame, Framing, Mbap, Rtu
 from connectors._modbus.link import Link, Lost, Received, open_link
-from connectors._modbus.pdu import BUSY, SILENT, UNREACHABLE, Answer, Request, judge
+from connectors._modbus.pdu import SILENT, Answer, Request, judge
 from connectors._modbus.unit import Exchange, Unit
 from gateway.contracts import Clock
 
-_BUSY_MAX: Final = 3
 _SILENCES_MAX: Final = 3
 """After so many requests without an answer, whoever they were for, the link itself is in doubt."""
 _PROBE_S: Final = 0.1
@@ -117,7 +116,7 @@ class Line:
 
     def _link_lost(self, error: Exception) -> None:
         if self._turn is not None and len(self._waiting) > 1 and not self._turn.unit.depth.settled:
-            self._turn.unit.depth.lost()
+            self._turn.unit.depth.lost(self._turn.depth)
         self._fail(str(error))
 
     def _fail(self, what: str) -> None:
@@ -156,13 +155,13 @@ class Line:
 
     def _end_turn(self, turn: Exchange, now: float) -> None:
         self._turn = None
-        if self._turn_sent:
-            turn.unit.took(self._turn_sent, now - self._turn_began)
+        if self._turn_sent and not turn.busy:
+            turn.unit.took(turn.depth, self._turn_sent, now - self._turn_began)
         if turn.todo:
             self._queue.append(turn)
             return
-        if turn.doubtful:
-            turn.unit.depth.lost()
+        if turn.lost_at:
+            turn.unit.depth.lost(turn.lost_at)
         turn.end(complete=True)
 
     def _next(self, now: float) -> Exchange | None:
@@ -186,20 +185,22 @@ class Line:
     def _send(self, turn: Exchange, now: float) -> None:
         assert self._link is not None
         unit, frames = turn.unit, []
-        depth = turn.depth if self._framing.numbered and not self._lossy else 1
-        while turn.todo and len(self._waiting) < depth and self._free(turn) <= now:
+        depth = 1 if self._lossy or unit.paced or not self._framing.numbered else turn.depth
+        n = min(len(turn.todo), depth - len(self._waiting))
+        if n <= 0 or self._free(turn) > now:
+            return
+        for _ in range(n):
             number = turn.todo.popleft()
             self._transaction = self._transaction % 0xFFFF + 1
             self._waiting[self._transaction] = (number, now)
             self._late.pop(self._transaction, None)
             frames.append(self._framing.frame(self._transaction, unit.number, turn.requests[number].pdu))
-            unit.sent(now)
-        if frames:
-            self._turn_sent += len(frames)
-            if not self._framing.numbered:
-                self._link.forget()
-            self._link.send(b"".join(frames), several=len(self._waiting) > 1)
-            self._look_at(now + self._patience_s(unit))
+        unit.sent(n, now)
+        self._turn_sent += n
+        if not self._framing.numbered:
+            self._link.forget()
+        self._link.send(b"".join(frames), several=len(self._waiting) > 1)
+        self._look_at(now + self._patience_s(unit))
 
     def _withdraw(self, exchange: Exchange) -> None:
         """Nobody waits for it any more."""
@@ -225,7 +226,9 @@ class Line:
 
     def _take(self, frame: Frame, now_ns: int) -> str:
         """Match a frame with what was asked; return what is wrong with it, if anything."""
-        transaction = frame.transaction if frame.transaction is not None else next(iter(self._waiting), 0)
+        transaction, unit_number, pdu = frame
+        if transaction is None:
+            transaction = next(iter(self._waiting), 0)
         turn = self._turn
         if turn is None or transaction not in self._waiting:
             if (late := self._late.pop(transaction, None)) is not None:
@@ -233,29 +236,14 @@ class Line:
             return "" if late else "answer that nobody asked for"
         number, _ = self._waiting[transaction]
         request, unit = turn.requests[number], turn.unit
-        answer = judge(request, frame.pdu, now_ns) if frame.unit == unit.number else None
+        answer = judge(request, pdu, now_ns) if unit_number == unit.number else None
         if answer is None:
-            asked, came = f"{request.pdu[:5].hex()} of unit {unit.number}", f"{frame.pdu[:5].hex()} of {frame.unit}"
-            return f"the answer to {asked} does not belong to it: {came}, {len(frame.pdu)} bytes"
+            asked, came = f"{request.pdu[:5].hex()} of unit {unit.number}", f"{pdu[:5].hex()} of {unit_number}"
+            return f"the answer to {asked} does not belong to it: {came}, {len(pdu)} bytes"
         del self._waiting[transaction]
         self._silences, self._grace_s = 0, 0.0
-        self._note(turn, number, answer)
+        turn.take(number, answer)
         return ""
-
-    def _note(self, turn: Exchange, number: int, answer: Answer) -> None:
-        unit = turn.unit
-        if answer.code:
-            unit.counts["exceptions"] += 1
-        if answer.code in UNREACHABLE:
-            turn.todo.clear()  # it would answer the same, each time after its own timeout
-        if answer.code == BUSY and turn.busy < _BUSY_MAX:
-            unit.busy(asyncio.get_running_loop().time(), turn.busy)
-            turn.busy += 1
-            turn.depth = 1
-            turn.again([number])
-            self._turn_sent = 0
-        else:
-            turn.answers[number] = answer
 
     # --- silence --------------------------------------------------------------------------
 
@@ -291,7 +279,7 @@ class Line:
         self._turn_sent = 0  # it says nothing about the usual time of an answer
         unanswered = [number for number, _ in self._waiting.values()]
         if turn.depth > 1:
-            turn.depth, turn.doubtful = 1, True
+            turn.depth, turn.lost_at = 1, turn.depth
             turn.again(unanswered)
         elif turn.retries:
             turn.retries -= 1
@@ -299,7 +287,7 @@ class Line:
         else:
             turn.answers[unanswered[0]] = Answer(b"", SILENT, self._clock.now_ns())
             turn.todo.clear()
-            turn.doubtful = False
+            turn.lost_at = 0
             turn.end(complete=True)
             unit.silent = True
             self._turn = None

@@ -80,7 +80,7 @@ class _Wire(asyncio.Protocol, asyncio.DatagramProtocol):
         self._lost: Lost | None = lost
         self._noisy = noisy
         self.error: Exception | None = None
-        self._buffer = bytearray()
+        self._rest = b""
         self._transport: Any = None
         self._send: Callable[[bytes], None]
         self._socket: socket.socket | None = None
@@ -92,7 +92,7 @@ class _Wire(asyncio.Protocol, asyncio.DatagramProtocol):
             self._send(data)
 
     def forget(self) -> None:
-        self._buffer.clear()
+        self._rest = b""
 
     def close(self) -> None:
         self._lost = None
@@ -110,9 +110,10 @@ class _Wire(asyncio.Protocol, asyncio.DatagramProtocol):
             return
         if self._several and self._socket is not None:
             self._socket.setsockopt(socket.IPPROTO_TCP, cast(int, _QUICKACK), 1)
-        self._buffer += data
+        stream = self._rest + data if self._rest else data
         try:
-            frames = list(self._framing.split(self._buffer))
+            frames, used = self._framing.split(stream)
+            self._rest = stream[used:]
         except ConnectionError as error:
             if self._noisy:
                 self.forget()
@@ -126,7 +127,7 @@ class _Wire(asyncio.Protocol, asyncio.DatagramProtocol):
         if self._lost is None:
             return
         with suppress(ConnectionError):  # what is no frame may be anybody's
-            self._received(list(self._framing.split(bytearray(data))))
+            self._received(self._framing.split(data)[0])
 
     def error_received(self, exc: Exception) -> None:
         self._give_up(exc)

@@ -16,7 +16,8 @@ from connectors._modbus.depth import DEPTH_MAX, Depth
 _Address = Annotated[int, Field(ge=0, le=65_535)]
 _Count = Annotated[int, Field(ge=1, le=BITS_MAX)]
 _Count64 = Annotated[int, Field(ge=0, lt=2**63)]
-_Code = Annotated[int, Field(ge=1, le=255)]
+_Code = Annotated[int, Field(ge=1, le=3)]
+"""Function, address or length (scan.py): what comes again however often one asks."""
 
 log: Final = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class Profile:
             bits_max=self.bits_max,
             refused=[(span.area, span.start, span.count, code) for span, code in sorted(self.refused.items())],
             gaps=[(area, address, 1) for area, address in sorted(self.gaps)],
-            in_flight=self.depth.value,
+            in_flight=self.depth.proved,
             in_flight_settled=self.depth.settled,
             counters={name: _Counter.model_validate(state) for name, state in self.counters.items()},
         ).model_dump()

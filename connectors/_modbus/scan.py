@@ -226,8 +226,7 @@ class Scan:
     def _decode(self, answers: Sequence[Answer | None], clock: Clock) -> list[Batch]:
         """Turn the answers, one per block, into one batch per kind of value."""
         image = self._image(answers)
-        time = np.array([0 if answer is None else answer.time for answer in answers], dtype=np.int64)
-        _even_out(time)
+        time = _times(answers)
         if self._codes or any(answer is None or answer.code for answer in answers):
             now_ns = clock.now_ns()
             silent = any(answer is None or answer.code == SILENT for answer in answers)
@@ -294,8 +293,10 @@ class _Planned:
         return Batch(self._tags[rows], time[self._block_of[rows]], value[rows], quality[rows])
 
 
-def _even_out(time: NDArray[np.int64]) -> None:
-    """Give the answers of a short scan one time, that of the last."""
-    answered = time[time > 0]
-    if len(answered) and answered.max() - answered.min() < _ONE_TIME_NS:
-        time[time > 0] = answered.max()
+def _times(answers: Sequence[Answer | None]) -> NDArray[np.int64]:
+    """The time of each answer; of all of them the last, if the scan was short."""
+    times = [answer.time for answer in answers if answer is not None]
+    first, last = min(times, default=0), max(times, default=0)
+    if last - first < _ONE_TIME_NS:
+        return np.full(len(answers), last)
+    return np.array([0 if answer is None else answer.time for answer in answers], dtype=np.int64)

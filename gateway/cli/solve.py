@@ -135,7 +135,8 @@ async def _read(host: str, port: int, unit: int, address: Address, timeout_s: fl
                 continue
             words |= zip(wanted, answer.registers, strict=True)
     except ModbusException as error:
-        raise ConnectionError(f"{host}:{port}, unit {unit}: {error}") from error
+        what = f"no answer that makes sense within {timeout_s:g} s"
+        raise ConnectionError(f"{host}:{port}, unit {unit}: {what}") from error
     finally:
         client.close()
     if address.start not in words:

@@ -284,3 +284,14 @@ async def test_a_serial_port_that_cannot_be_set_so_is_an_os_error() -> None:
         with pytest.raises(ConnectionError, match="with baud=12345, parity=E, stop=1 cannot be set so"):
             async with Line(where, SystemClock()).joined(1.0):
                 pass
+
+
+def test_a_key_with_a_pass_phrase_is_an_error_and_no_question(tmp_path: Path) -> None:
+    cert, key = certificate(tmp_path)
+    loaded = serialization.load_pem_private_key(key.read_bytes(), None)
+    locked = serialization.BestAvailableEncryption(b"secret")
+    key.write_bytes(loaded.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, locked))
+    tls = Tls(cert=str(cert), key=str(key))
+    one = Device("d", "modbus+tls://h", modbus.DeviceOptions(tls=tls), [], np.array([], np.uint32), [])
+    with pytest.raises(ValueError, match="tls: the key needs a pass phrase: write it to a file without one"):
+        modbus.connector(one, SystemClock())

@@ -167,13 +167,19 @@ async def test_what_comes_with_the_connection_is_the_end_of_it() -> None:
         connector, heard = build(listener.getsockname()[1])
 
         def shout() -> None:
-            for _ in range(30):
-                connection, _ = listener.accept()
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return  # shut down
                 with connection, suppress(OSError):
                     connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(asyncio.to_thread(shout))
-            for _ in range(30):
-                with pytest.raises(ConnectionError):
-                    await connector.run(heard)
+            try:
+                for _ in range(30):
+                    with pytest.raises(ConnectionError):
+                        await connector.run(heard)
+            finally:
+                listener.shutdown(socket.SHUT_RDWR)

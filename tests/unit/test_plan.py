@@ -5,8 +5,6 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.config import ConfigError, load
 from gateway.model import Catalog
@@ -114,18 +112,6 @@ def test_what_two_devices_on_one_line_do_not_agree_on_is_told(planned: Planned, 
     text = f"site: {{enterprise: a, site: b}}\ndevices:\n  d: {{connect: '{one}', {keys.format('d')}\n"
     ((line, found, _),) = findings(planned, text + f"  e: {{connect: '{two}', {keys.format('e')}\n")
     assert (line, what in found) == (4, True)
-
-
-def test_a_key_with_a_pass_phrase_is_a_finding_and_no_question(planned: Planned, tmp_path: Path) -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
-    locked = serialization.BestAvailableEncryption(b"secret")
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, locked)
-    (tmp_path / "key.pem").write_bytes(pem)
-    tls = f"tls: {{cert: '{tmp_path}/key.pem'}}"
-    ((_, what, _),) = findings(
-        planned, PUMP.replace("modbus://user@", "modbus+tls://").replace("tags:", f"{tls}\n    tags:")
-    )
-    assert "tls: the key needs a pass phrase" in what
 
 
 @pytest.mark.parametrize("sentinel", ["70000", "-1", "99999999999999999999999"])

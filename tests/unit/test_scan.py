@@ -298,6 +298,7 @@ def test_what_a_device_taught_is_known_after_a_restart() -> None:
     "damage",
     [
         {"refused": [["holding", -1, 1, 2]]},
+        {"refused": [["holding", 0, 1, 255]]},
         {"in_flight": "many"},
         {"gaps": None},
         {"counters": {"total": 3}},
