@@ -61,7 +61,6 @@ class Modbus:
         options: DeviceOptions = device.options
         self.counts: Counter[str] = Counter()
         self._clock = clock
-        self._writing = asyncio.Lock()
         self._timeout_s = options.timeout
         self._phase = zlib.crc32(device.name.encode()) / 2**32
         where, number = endpoint.parse(device.url)
@@ -70,6 +69,7 @@ class Modbus:
             self._profile.depth = Depth(options.in_flight, settled=True)
         self._unit = Unit(number, options.timeout, budget=options.budget, depth=self._profile.depth, counts=self.counts)
         self._line = _line(device, where, clock)
+        self._writing: asyncio.Lock = device.shared.setdefault(f"writing {where} {number}", asyncio.Lock())
         self._ask = partial(self._line.ask, self._unit)
         self._points = {
             int(n): _point(tag.name, keys)
@@ -124,6 +124,9 @@ def _line(device: Device, where: endpoint.Endpoint, clock: Clock) -> Line:
     """The line of an endpoint, one for all its units. Raises ValueError if they do not agree on it."""
     key = f"udp {where}" if where.scheme == "modbus+udp" else str(where)
     line: Line = device.shared.setdefault(key, Line(where, clock, _context(where, device.options.tls)))
+    tls = device.shared.setdefault(f"tls {key}", device.options.tls)
+    if device.options.tls != (tls if where.scheme == "modbus+tls" else Tls()):
+        raise ValueError("tls: keys are for modbus+tls, and the same for all devices behind one address")
     if line.endpoint != where:
         raise ValueError(f"another device reaches it as {line.endpoint.explained}, this one as {where.explained}")
     return line

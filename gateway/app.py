@@ -149,9 +149,9 @@ class Gateway:
         """Keep what connectors learn about their devices."""
         try:
             while True:
+                await self._work(self._learned.store, self._profiles())
                 up()
                 await asyncio.sleep(_REMEMBER_S)
-                await self._work(self._learned.store, self._profiles())
         finally:
             self._learned.store(self._profiles())
 

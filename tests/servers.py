@@ -8,6 +8,8 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,6 +17,9 @@ from typing import Any
 import paho.mqtt.client as mqtt
 import pytest
 from asyncua import Server, ua
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from paho.mqtt.enums import CallbackAPIVersion
 from pymodbus.constants import ExcCodes
 from pymodbus.pdu import ExceptionResponse, ModbusPDU
@@ -38,6 +43,24 @@ def needs(program: str) -> str:
     if found is None:
         pytest.skip(f"{program} is not installed; .ci/run installs it")
     return found
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """Write a self-signed certificate of 127.0.0.1 and its key; give their paths."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "device")])
+    now = datetime.now(UTC)
+    cert = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    (folder / "cert.pem").write_bytes(cert.public_bytes(pem))
+    plain = serialization.NoEncryption()
+    (folder / "key.pem").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
+    return folder / "cert.pem", folder / "key.pem"
 
 
 # --- Modbus -------------------------------------------------------------------------------
@@ -272,10 +295,10 @@ class BrokerProcess:
 
 
 @contextmanager
-def mosquitto(folder: Path) -> Iterator[BrokerProcess]:
+def mosquitto(folder: Path, settings: str = "allow_anonymous true\n") -> Iterator[BrokerProcess]:
     port = free_port()
     config = folder / "mosquitto.conf"
-    config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n")
+    config.write_text(f"listener {port} 127.0.0.1\nset_tcp_nodelay true\n{settings}")
     broker = BrokerProcess([needs("mosquitto"), "-c", str(config)], port, folder / "mosquitto.log")
     broker.start()
     try:

@@ -1,5 +1,6 @@
 """Writing one tag: put the value into its registers, then read what the device has now."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ async def write(ask: Ask, point: Point, value: float | str | bool) -> Any:
     if point.factor is not None:
         factor = int(np.frombuffer(await _read(ask, point.factor), ">i2")[0])
     words = encode(point.coding, value, factor)
+    _check_step(point, words, value, factor)
     if point.span.area == "coil":
         await _done(ask, write_coil(point.span.start, on=bool(words[0])))
     elif any(keep(point.coding)):
@@ -41,14 +43,28 @@ async def write(ask: Ask, point: Point, value: float | str | bool) -> Any:
 async def read_back(ask: Ask, point: Point) -> Any:
     """Return the value of a tag as it is now. Raises DeviceError if it has none."""
     data = await _read(ask, point.span)
-    at = len(data)
-    if point.factor is not None:
-        data += await _read(ask, point.factor)
-    (column,) = columns([point.coding], [0], [None if point.factor is None else at])
-    value, quality = column.decode(np.frombuffer(data, np.uint8))
-    if quality[0]:
-        raise DeviceError(f"{point.name} has no value now", Quality(int(quality[0])))
-    return value.tolist()[0]
+    value, quality = _decoded(point, data, b"" if point.factor is None else await _read(ask, point.factor))
+    if quality:
+        raise DeviceError(f"{point.name} has no value now", Quality(quality))
+    return value
+
+
+def _check_step(point: Point, words: list[int], value: float | str | bool, factor: int | None) -> None:
+    """Raise ValueError for a value that would be read back as another one; floats round as they do everywhere."""
+    if point.coding.type == "bit" or "float" in point.coding.type:
+        return
+    nearest, _ = _decoded(
+        point, np.array(words, ">u2").tobytes(), b"" if factor is None else np.array([factor], ">i2").tobytes()
+    )
+    if nearest != value and (isinstance(nearest, str) or not math.isclose(nearest, float(value), rel_tol=1e-9)):
+        raise ValueError(f"{value!r} cannot be written as {point.coding.type}; the nearest is {nearest!r}")
+
+
+def _decoded(point: Point, data: bytes, factor: bytes) -> tuple[Any, int]:
+    """The value that these registers are, and its quality."""
+    (column,) = columns([point.coding], [0], [len(data) if factor else None])
+    value, quality = column.decode(np.frombuffer(data + factor, np.uint8))
+    return value.tolist()[0], int(quality[0])
 
 
 async def _put_bits(ask: Ask, point: Point, words: list[int]) -> None:

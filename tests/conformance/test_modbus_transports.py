@@ -8,16 +8,12 @@ import tty
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives import serialization
 from pymodbus.framer import FramerType
 from pymodbus.server import ModbusSerialServer, ModbusTcpServer, ModbusTlsServer, ModbusUdpServer
 
@@ -73,7 +69,7 @@ async def _rtu_over_tcp(folder: Path) -> AsyncIterator[Reached]:
 @asynccontextmanager
 async def _tls(folder: Path) -> AsyncIterator[Reached]:
     """Both sides show a certificate, as Modbus/TCP Security asks for."""
-    cert, key = certificate(folder)
+    cert, key = servers.certificate(folder)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(cert))
     context.load_cert_chain(cert, key)
     context.verify_mode = ssl.CERT_REQUIRED
@@ -118,24 +114,6 @@ def serial_line() -> Iterator[tuple[str, str]]:
         for pair in pairs:
             for end in pair:
                 os.close(end)
-
-
-def certificate(folder: Path) -> tuple[Path, Path]:
-    """Write a self-signed certificate of 127.0.0.1 and its key; give their paths."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "device")])
-    now = datetime.now(UTC)
-    cert = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    (folder / "cert.pem").write_bytes(cert.public_bytes(pem))
-    plain = serialization.NoEncryption()
-    (folder / "key.pem").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
-    return folder / "cert.pem", folder / "key.pem"
 
 
 @pytest.fixture(params=TRANSPORTS)
@@ -287,7 +265,7 @@ async def test_a_serial_port_that_cannot_be_set_so_is_an_os_error() -> None:
 
 
 def test_a_key_with_a_pass_phrase_is_an_error_and_no_question(tmp_path: Path) -> None:
-    cert, key = certificate(tmp_path)
+    cert, key = servers.certificate(tmp_path)
     loaded = serialization.load_pem_private_key(key.read_bytes(), None)
     locked = serialization.BestAvailableEncryption(b"secret")
     key.write_bytes(loaded.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, locked))

@@ -1,9 +1,12 @@
 """The connection to a broker, with mosquitto, nats-server, and servers that are no broker at the other end."""
 
 import asyncio
+import ssl
+import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -38,6 +41,43 @@ async def server(answer: bytes, *, stays: bool) -> AsyncIterator[str]:
 async def connected(url: str, timeout_s: float = 5.0) -> None:
     async with connect(url, "test", timeout_s=timeout_s):
         pass
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[servers.BrokerProcess]:
+    """A Mosquitto with TLS that wants a password."""
+    cert, key = servers.certificate(tmp_path)
+    passwords = tmp_path / "passwords"
+    passwords.touch(mode=0o600)
+    command = [servers.needs("mosquitto_passwd"), "-b", str(passwords), "gateway", "p@ss/wörd"]
+    subprocess.run(command, check=True, capture_output=True)
+    settings = f"user root\ncertfile {cert}\nkeyfile {key}\nallow_anonymous false\npassword_file {passwords}\n"
+    with servers.mosquitto(tmp_path, settings) as running:
+        yield running
+
+
+async def test_a_broker_with_tls_and_a_password_is_one_like_others(
+    guarded: servers.BrokerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
+    seen = asyncio.Event()
+    url = f"mqtts://gateway:{quote('p@ss/wörd', safe='')}@127.0.0.1:{guarded.port}"
+    async with connect(url, "reader") as reader, connect(url, "writer") as writer:
+        await reader.subscribe("test/#", lambda topic, payload, retained: seen.set())
+        await writer.publish([Message("test/value", bytes(300_000))])
+        async with asyncio.timeout(10):
+            await seen.wait()
+
+
+async def test_a_wrong_password_and_a_broker_that_nobody_vouches_for_are_errors(
+    guarded: servers.BrokerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ssl.SSLCertVerificationError):
+        await connected(f"mqtts://gateway:x@127.0.0.1:{guarded.port}")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
+    for who in ("gateway:wrong@", ""):
+        with pytest.raises(ConnectionError, match=r"refused|authori"):
+            await connected(f"mqtts://{who}127.0.0.1:{guarded.port}")
 
 
 async def test_what_is_published_arrives_in_order_whatever_its_size(broker: servers.BrokerProcess) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,10 @@ async def test_a_device_that_dies_turns_bad_and_comes_back(tmp_path: Path) -> No
     assert all((row["value"] is None) == (row["quality"] == "bad") for row in rows)
 
 
+def refusal_is_known(gateway: GatewayProcess) -> bool:
+    return bool(gateway.get("/api/v1/values/hall/device0/v1")["reason"] == "BadNodeIdUnknown")
+
+
 async def test_what_a_device_taught_is_known_after_a_restart(tmp_path: Path) -> None:
     async with servers.modbus() as device:
         device.illegal = {6}  # within v1
@@ -151,8 +156,7 @@ async def test_what_a_device_taught_is_known_after_a_restart(tmp_path: Path) -> 
         refused = []
         for _ in range(2):
             async with alive(config) as gateway:
-                values = "/api/v1/values/hall/device0/v1"
-                await asyncio.to_thread(gateway.until, lambda: gateway.get(values)["reason"] == "BadNodeIdUnknown")
+                await asyncio.to_thread(gateway.until, partial(refusal_is_known, gateway))
                 told = gateway.get("/api/v1/devices/device0")
                 refused.append(told["counts"].get("exceptions", 0))
                 assert told["learned"]["refused"] == [["holding", 6, 2, 2]]

@@ -107,6 +107,23 @@ def test_a_value_that_does_not_fit_is_not_sent() -> None:
     assert device.functions == []
 
 
+@pytest.mark.parametrize(
+    ("coding", "value", "nearest"),
+    [
+        (Coding("uint16"), 0.5, 0),
+        (Coding("int16", scale="0.1"), 12.34, 12.3),
+        (Coding("string", length=4), "mild ", "'mild'"),
+    ],
+)
+def test_a_value_that_would_come_back_as_another_is_not_sent(
+    coding: Coding, value: float | str, nearest: object
+) -> None:
+    device = Device()
+    with pytest.raises(ValueError, match=f"the nearest is {nearest}"):
+        simulate(write(device.ask, point(coding), value))
+    assert device.functions == []
+
+
 @pytest.mark.parametrize(("code", "words"), [(2, "exception 2 illegal address"), (3, "3 illegal value"), (99, "99")])
 def test_a_refusal_says_what_the_device_said(code: int, words: str) -> None:
     device = Device()
