@@ -184,21 +184,21 @@ class Gateway:
         return drains
 
     def _sources(self) -> list[Task]:
-        return [
-            self._kept("signals", self._derive, extra=lambda: {"batches_dropped": self._inbox.dropped}),
-            *(
-                keep_device(
-                    planned.connector,
-                    planned.numbers,
-                    self.hub,
-                    self.latest,
-                    health,
-                    clock=self._clock,
-                    chance=self._chance,
-                )
-                for planned, health in self.devices.values()
-            ),
+        devices = [
+            keep_device(
+                planned.connector,
+                planned.numbers,
+                self.hub,
+                self.latest,
+                health,
+                clock=self._clock,
+                chance=self._chance,
+            )
+            for planned, health in self.devices.values()
         ]
+        if not self.plan.signals:
+            return devices
+        return [self._kept("signals", self._derive, extra=lambda: {"batches_dropped": self._inbox.dropped}), *devices]
 
     async def _derive(self, up: Callable[[], None]) -> None:
         self.hub.join(self._inbox)
