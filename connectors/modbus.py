@@ -37,6 +37,7 @@ from connectors._pace import due
 from gateway.contracts import Clock, Device, Emit
 
 SCHEMES: Final = endpoint.SCHEMES
+_COUNTS: Final = ("requests", "exceptions", "timeouts", "late", "polls_skipped")
 
 
 def address(options: TagOptions) -> str:
@@ -59,7 +60,7 @@ class Modbus:
 
     def __init__(self, device: Device, clock: Clock) -> None:
         options: DeviceOptions = device.options
-        self.counts: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter(dict.fromkeys(_COUNTS, 0))
         self._clock = clock
         self._timeout_s = options.timeout
         self._phase = zlib.crc32(device.name.encode()) / 2**32
