@@ -8,37 +8,46 @@
           temperature: {node: "nsu=urn:acme:filler;s=Temperature", unit: Cel}
 
 Nodes are written with the URI of their namespace, because its index may be another one after a restart of the
-server; an URI that the server does not have makes the tag bad and never reads another node. asyncua has the
-channel, the session and the decoding; reconnecting is the supervisor's business, so asyncua's own is off, and its
-watchdog too: a subscription is alive while its publish responses come, data or keep-alive (OPC 10000-4, 5.14.1).
+server; an URI that the server does not have makes the tag bad and never reads another node. asyncua has the channel
+and the session; publishing (_opcua/publishing.py) and decoding (_opcua/decode.py) go under it. Reconnecting is the
+supervisor's business, so asyncua's own is off, and its watchdog too: a subscription is alive while its publish
+responses come, data or keep-alive (OPC 10000-4, 5.14.1). After a lost connection the old session is taken up again,
+or its subscription by a new one, or all is made anew (5.14.7, 6.7).
 """
 
 import asyncio
 import math
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Any, Final
 
 import numpy as np
 from asyncua import Client, ua
+from asyncua.ua.ua_binary import struct_from_binary
 from pydantic import BeforeValidator, Field, InstanceOf
 
-from connectors._node import Node, parse
+from connectors._opcua import security, writing
+from connectors._opcua.decode import read_response
+from connectors._opcua.discover import discover as discover
+from connectors._opcua.node import Node, parse
+from connectors._opcua.publishing import Publishing, checked
+from connectors._opcua.resolve import resolve
+from connectors._opcua.security import SecurityOptions
 from connectors._options import Options, Seconds
 from connectors._pace import heed_cancel
-from connectors._variants import batches
 from gateway.contracts import Clock, Device, DeviceError, Emit
 from gateway.model import Batch, Quality
 
 SCHEMES: Final = ("opc.tcp",)
+_COUNTS: Final = ("publishes", "keep_alives", "changes", "republished", "notifications_lost", "resumed")
 _MARGIN: Final = 2.0
 """Publish responses may be this much later than the keep-alive interval before the server counts as silent."""
 _KEEP_ALIVE_S: Final = 2.0
-_ITEMS_MAX: Final = 1000
-"""Monitored items per call where the server names no limit (OperationLimits, OPC 10000-5, 6.3.11)."""
+_PER_CALL: Final = 1000
+"""Items or nodes per call where the server names no limit (OperationLimits, OPC 10000-5, 6.3.11)."""
 _MAX_MONITORED_ITEMS_PER_CALL: Final = ua.NodeId(ua.Int32(11714))
-_NEVER_S: Final = 86_400.0
+_MAX_NODES_PER_READ: Final = ua.NodeId(ua.Int32(11705))
 
 NodeId = Annotated[InstanceOf[Node], BeforeValidator(parse, json_schema_input_type=str)]
 
@@ -49,13 +58,18 @@ class DeviceOptions(Options):
     publishing: Seconds = Field(default=0.25, description="publishing interval: how often changes are sent")
     sampling: Seconds = Field(default=0.25, description="sampling interval: how often the server looks at a node")
     timeout: Seconds = Field(default=4.0, description="how long to wait for an answer")
+    security: SecurityOptions = Field(default=SecurityOptions(), description="policy, mode and user of the session")
 
 
 class TagOptions(Options):
     """Keys of a tag of an OPC UA server."""
 
-    node: NodeId = Field(description="nsu=<namespace URI>;s=<name>, or i=, g=, b=")
+    node: NodeId = Field(description="nsu=<namespace URI>;s=<name>, or i=, g=, b=, or a browse path")
     sampling: Seconds | None = Field(default=None, description="sampling interval, if not as the device says")
+
+    @property
+    def warning(self) -> str:
+        return self.node.warning
 
 
 def address(options: TagOptions) -> str:
@@ -69,72 +83,170 @@ def connector(device: Device, clock: Clock) -> "OpcUa":
 
 
 class OpcUa:
-    """Subscribe to the nodes of one server. `counts` has `publishes` and `keep_alives`."""
+    """Subscribe to the nodes of one server.
+
+    `counts` are those of _opcua/publishing.py, and how often a subscription was `resumed` after a lost connection.
+    """
 
     def __init__(self, device: Device, clock: Clock) -> None:
+        security.check(device.url, device.options.security)
         self._url = device.url
+        self._folder = device.folder
+        self._node_of: dict[int, ua.NodeId] = {}
         self._options: DeviceOptions = device.options
         self._nodes: Sequence[TagOptions] = device.tag_options
         self._numbers = device.numbers
         self._clock = clock
-        self.counts: Counter[str] = Counter()
+        self._stored: Callable[[], Awaitable[None]] = device.stored
+        self._client: Client | None = None
+        self._publishing: Publishing | None = None
+        self._reused = False
+        self.counts: Counter[str] = Counter(dict.fromkeys(_COUNTS, 0))
         self.learned: dict[str, Any] = {}
 
     async def run(self, emit: Emit) -> None:
         try:
-            async with _session(self._url, self._options.timeout) as client:
-                stream = _Stream(emit, self._clock, self.counts)
-                client.connection_lost_callback = stream.lost
-                silence_s = await self._subscribe(client, stream)
-                heed_cancel()
-                await stream.last(silence_s)
+            async with self._session() as client:
+                if not await self._resumed(client, emit):
+                    self._publishing = None
+                    await self._begin(client, emit)
+                elif self._publishing is not None:
+                    await self._publishing.run(client)
         except ua.UaError as error:
             raise DeviceError(f"{type(error).__name__}: {error}", Quality.BAD_COMMUNICATION_ERROR) from error
 
-    async def _subscribe(self, client: Client, stream: "_Stream") -> float:
-        """Create the subscription and its items; return after how many seconds without a response it is dead."""
-        found = await self._resolve(client, stream)
-        wanted_ms = self._options.publishing * 1000
-        keep_alive = max(1, math.ceil(_KEEP_ALIVE_S / self._options.publishing))
-        subscription = await client.uaclient.create_subscription(
+    async def write(self, number: int, value: float | str | bool) -> Any:
+        """Write one tag and return what the server has then (Writer in gateway/contracts.py)."""
+        if self._client is None or number not in self._node_of:
+            raise ConnectionError("not connected")
+        return await writing.write(self._client, self._node_of[number], value)
+
+    # --- session --------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _session(self) -> AsyncIterator[Client]:
+        """A connected client. Who leaves by himself closes the session; one that is lost is kept for the next time."""
+        client = self._client = self._client or self._new_client()
+        try:
+            await self._connect(client)
+            heed_cancel()
+            yield client
+        except OSError:  # TimeoutError is one
+            await client._teardown_transport_only()
+            raise
+        except BaseException:
+            await self._leave(client)
+            raise
+
+    async def _connect(self, client: Client) -> None:
+        """Open a channel and take the session up again, or create one."""
+        timeout_s, options = self._options.timeout, self._options.security
+        try:
+            async with asyncio.timeout(2 * timeout_s):
+                await security.prepare(client, self._url, options, self._folder, self._clock)
+                async with security.explained(client, self._url, options, self._folder):
+                    self._reused = await client._try_reactivate_existing_session()
+        except TimeoutError:
+            raise TimeoutError(f"no answer within {timeout_s:g} s") from None
+
+    def _new_client(self) -> Client:
+        client = Client(self._url, timeout=self._options.timeout)
+        client.name = client.description = "itot-gateway"
+        client.application_uri = "urn:itot-gateway:client"
+        return client
+
+    async def _leave(self, client: Client) -> None:
+        """Close the session; whatever the server says, the socket is closed."""
+        self._client = self._publishing = None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._options.timeout):
+                await client.disconnect()
+        client.disconnect_socket()
+
+    async def _resumed(self, client: Client, emit: Emit) -> bool:
+        """Whether the subscription of the last connection goes on; all values are told anew then."""
+        if self._publishing is None:
+            return False
+        subscription = self._publishing.subscription
+        try:
+            if not self._reused:
+                (result,) = await client.uaclient.transfer_subscriptions(
+                    ua.TransferSubscriptionsParameters(SubscriptionIds=[subscription], SendInitialValues=False)
+                )
+                result.StatusCode.check()
+            await self._publishing.catch_up(client)
+        except ua.UaStatusCodeError:
+            return False
+        self.counts["resumed"] += 1
+        await self._refresh(client, emit)
+        return True
+
+    async def _refresh(self, client: Client, emit: Emit) -> None:
+        """Read all values: their tags were bad meanwhile, and what did not change is not sent again by itself."""
+        limit = await _per_call(client, _MAX_NODES_PER_READ)
+        found = list(self._node_of.items())
+        for start in range(0, len(found), limit):
+            request = ua.ReadRequest()
+            request.Parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
+            request.Parameters.NodesToRead = [
+                ua.ReadValueId(NodeId=node, AttributeId=ua.AttributeIds.Value)
+                for _, node in found[start : start + limit]
+            ]
+            body = await client.uaclient._send_request(request)
+            numbers = np.array([number for number, _ in found[start : start + limit]], np.uint32)
+            emit(*read_response(checked(body), numbers, self._clock.now_ns()))
+
+    # --- subscription ---------------------------------------------------------------------
+
+    async def _begin(self, client: Client, emit: Emit) -> None:
+        """Create a subscription, publish, and meanwhile create its items, a call after the other."""
+        options = self._options
+        keep_alive = max(1, math.ceil(_KEEP_ALIVE_S / options.publishing))
+        created = await _created(
+            client,
             ua.CreateSubscriptionParameters(
-                RequestedPublishingInterval=wanted_ms,
-                RequestedLifetimeCount=max(10 * keep_alive, math.ceil(60_000 / wanted_ms)),
+                RequestedPublishingInterval=options.publishing * 1000,
+                RequestedLifetimeCount=max(10 * keep_alive, math.ceil(60 / options.publishing)),
                 RequestedMaxKeepAliveCount=keep_alive,
                 MaxNotificationsPerPublish=0,
                 PublishingEnabled=True,
             ),
-            stream.take,
         )
-        limit = await _items_per_call(client)
-        for start in range(0, len(found), limit):
-            await self._monitor(client, subscription, found[start : start + limit], stream)
-        interval_s = float(subscription.RevisedPublishingInterval) / 1000
-        return _MARGIN * interval_s * int(subscription.RevisedMaxKeepAliveCount) + self._options.timeout
+        interval_s = float(created.RevisedPublishingInterval) / 1000
+        silence_s = _MARGIN * interval_s * int(created.RevisedMaxKeepAliveCount) + options.timeout
+        heed_cancel()
+        publishing = Publishing(int(created.SubscriptionId), silence_s, emit, self._clock, self.counts, self._stored)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._monitor_all(client, publishing, emit))
+                await publishing.run(client)
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
 
-    async def _resolve(self, client: Client, stream: "_Stream") -> list[tuple[int, ua.NodeId]]:
-        """Pairs of position and node id; a node whose namespace is not there is bad and left out."""
-        namespaces = await client.get_namespace_array()
-        found, unknown = [], []
-        for i, options in enumerate(self._nodes):
-            try:
-                found.append((i, ua.NodeId.from_string(options.node.resolve(namespaces))))
-            except (LookupError, ua.UaError):
-                unknown.append(i)
-        stream.refuse(self._numbers[unknown], [Quality.BAD_NODE_ID_UNKNOWN] * len(unknown))
-        return found
+    async def _monitor_all(self, client: Client, publishing: Publishing, emit: Emit) -> None:
+        """Create the monitored items; what the server cannot have is emitted as such."""
+        found = await self._resolve(client, emit)
+        self._node_of = {int(self._numbers[i]): node for i, node in found}
+        limit = await _per_call(client, _MAX_MONITORED_ITEMS_PER_CALL)
+        for start in range(0, len(found), limit):
+            await self._monitor(client, publishing.subscription, found[start : start + limit], emit)
+            heed_cancel()
+        self._publishing = publishing  # complete, so it may be resumed
+
+    async def _resolve(self, client: Client, emit: Emit) -> list[tuple[int, ua.NodeId]]:
+        """Pairs of position and node id; a node that the server cannot have is bad and left out."""
+        nodes = await resolve(client, [options.node for options in self._nodes])
+        unknown = [i for i, node in enumerate(nodes) if node is None]
+        self._refuse(emit, unknown, [Quality.BAD_NODE_ID_UNKNOWN] * len(unknown))
+        return [(i, node) for i, node in enumerate(nodes) if node is not None]
 
     async def _monitor(
-        self,
-        client: Client,
-        subscription: ua.CreateSubscriptionResult,
-        nodes: Sequence[tuple[int, ua.NodeId]],
-        stream: "_Stream",
+        self, client: Client, subscription: int, nodes: Sequence[tuple[int, ua.NodeId]], emit: Emit
     ) -> None:
         """Create monitored items; the client handle of an item is the number of its tag."""
         results = await client.uaclient.create_monitored_items(
             ua.CreateMonitoredItemsParameters(
-                SubscriptionId=subscription.SubscriptionId,
+                SubscriptionId=subscription,
                 TimestampsToReturn=ua.TimestampsToReturn.Both,
                 ItemsToCreate=[self._item(i, node) for i, node in nodes],
             )
@@ -142,7 +254,7 @@ class OpcUa:
         refused = [
             (i, r.StatusCode.value) for (i, _), r in zip(nodes, results, strict=True) if not r.StatusCode.is_good()
         ]
-        stream.refuse(self._numbers[[i for i, _ in refused]], [code for _, code in refused])
+        self._refuse(emit, [i for i, _ in refused], [code for _, code in refused])
 
     def _item(self, i: int, node: ua.NodeId) -> ua.MonitoredItemCreateRequest:
         sampling_s = self._nodes[i].sampling or self._options.sampling
@@ -157,74 +269,25 @@ class OpcUa:
             ),
         )
 
-
-class _Stream:
-    """Between asyncua's publish loop, which calls `take`, and the connector, which waits in `last`."""
-
-    def __init__(self, emit: Emit, clock: Clock, counts: Counter[str]) -> None:
-        self._emit = emit
-        self._clock = clock
-        self._counts = counts
-        self._heard = asyncio.Event()
-        self._failure: Exception | None = None
-
-    def take(self, result: ua.PublishResult) -> None:
-        """Emit what a publish response carries."""
-        self._counts["publishes"] += 1
-        self._heard.set()
-        changes = []
-        for notification in result.NotificationMessage.NotificationData or ():
-            if isinstance(notification, ua.DataChangeNotification):
-                changes += [(item.ClientHandle, item.Value) for item in notification.MonitoredItems]
-            elif isinstance(notification, ua.StatusChangeNotification):
-                self._failure = ConnectionError(f"the server ended the subscription: {notification.Status.name}")
-        if changes:
-            self._emit(*batches(changes, self._clock.now_ns()))
-
-    def refuse(self, numbers: Any, codes: Sequence[int]) -> None:
+    def _refuse(self, emit: Emit, rows: Sequence[int], codes: Sequence[int]) -> None:
         """Emit that these tags cannot be had, and why."""
-        if len(numbers):
-            self._emit(Batch.of(numbers, self._clock.now_ns(), math.nan, np.array(codes, np.uint32)))
-
-    async def lost(self, error: Exception) -> None:
-        self._failure = ConnectionError(f"connection lost: {str(error) or type(error).__name__}")
-        self._heard.set()
-
-    async def last(self, silence_s: float) -> None:
-        """Wait until the subscription ends. Raises ConnectionError, or TimeoutError after a silence."""
-        while self._failure is None:
-            self._heard.clear()
-            try:
-                async with asyncio.timeout(silence_s):
-                    await self._heard.wait()
-            except TimeoutError:
-                raise TimeoutError(f"no publish response for {silence_s:.1f} s") from None
-        raise self._failure
+        if rows:
+            emit(Batch.of(self._numbers[rows], self._clock.now_ns(), math.nan, np.array(codes, np.uint32)))
 
 
-@asynccontextmanager
-async def _session(url: str, timeout_s: float) -> AsyncIterator[Client]:
-    """A connected client; at the end the session is closed, and whatever the server says, the socket is."""
-    client = Client(url, timeout=timeout_s, watchdog_intervall=_NEVER_S)
-    client.name = client.description = "itot-gateway"
-    client.application_uri = "urn:itot-gateway:client"
-    try:
-        async with asyncio.timeout(2 * timeout_s):
-            await client.connect()
-    except TimeoutError:
-        client.disconnect_socket()
-        raise TimeoutError(f"no answer within {timeout_s:g} s") from None
-    try:
-        yield client
-    finally:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                await client.disconnect()
-        client.disconnect_socket()
+async def _created(client: Client, parameters: ua.CreateSubscriptionParameters) -> ua.CreateSubscriptionResult:
+    """Create a subscription; asyncua's way would start its own publish loop."""
+    request = ua.CreateSubscriptionRequest()
+    request.Parameters = parameters
+    body = await client.uaclient._send_request(request)
+    response: ua.CreateSubscriptionResponse = struct_from_binary(ua.CreateSubscriptionResponse, body)
+    response.ResponseHeader.ServiceResult.check()
+    created: ua.CreateSubscriptionResult = response.Parameters
+    return created
 
 
-async def _items_per_call(client: Client) -> int:
-    """The server's limit of monitored items per call, or ours if it has none."""
-    (value,) = await client.uaclient.read_attributes([_MAX_MONITORED_ITEMS_PER_CALL], ua.AttributeIds.Value)
+async def _per_call(client: Client, limit: ua.NodeId) -> int:
+    """One of the server's limits, or ours if it has none."""
+    (value,) = await client.uaclient.read_attributes([limit], ua.AttributeIds.Value)
     stated = value.Value.Value if value.Value is not None else None
-    return min(int(stated), _ITEMS_MAX) if stated else _ITEMS_MAX
+    return min(int(stated), _PER_CALL) if stated else _PER_CALL

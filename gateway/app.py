@@ -87,12 +87,21 @@ class Gateway:
             resources.callback(file.close)
             self.catalog = Catalog()
             file.load(self.catalog)
+            self.journal = Journal(file, self._threads("journal", 1), clock, _limits(config))
             self._learned = Learned(folder / "devices.json")
             learned = self._learned.load()
-            self.plan = plan(config, document, self.catalog, Protocols(), signal_kinds(), clock, learned)
+            self.plan = plan(
+                config,
+                document,
+                self.catalog,
+                Protocols(),
+                signal_kinds(),
+                clock,
+                learned,
+                self.journal.stored,
+            )
             file.save(self.catalog)
             self.latest = Latest(len(self.catalog))
-            self.journal = Journal(file, self._threads("journal", 1), clock, _limits(config))
             self.hub = Hub(self.catalog, self.latest, self.journal)
             self._work = self._threads("work", 2)
             self._history, self._historian = self._open_history(folder)

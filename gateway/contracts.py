@@ -16,6 +16,7 @@ This file knows the model and nothing else of the gateway.
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ParamSpec, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -121,6 +122,10 @@ class Signal(Protocol):
 # --- plug-ins: a module of connectors/ or gateway/signals/ that offers these names is found by its name alone ---
 
 
+async def at_once() -> None:
+    """Nothing is kept, so nothing has to be waited for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Device:
     """A device of the configuration, ready for its protocol.
@@ -128,7 +133,8 @@ class Device:
     `url` is what `connect` says, secrets resolved: never log it, `name` is for that. `options` is an instance of
     the protocol's DeviceOptions. `tags`, `numbers` and `tag_options` run in parallel. `learned` is what its connector
     had learned when the gateway ran last; `shared` is one and the same for all devices of the protocol, for what they
-    have in common, such as a serial line.
+    have in common, such as a serial line. `folder` is where the gateway keeps its files. `stored()` waits until what
+    was emitted so far is in the journal: a server may forget it then.
     """
 
     name: str
@@ -139,13 +145,15 @@ class Device:
     tag_options: Sequence[Any]
     learned: Mapping[str, Any] = field(default_factory=dict)
     shared: dict[str, Any] = field(default_factory=dict)
+    folder: Path = Path()
+    stored: Callable[[], Awaitable[None]] = at_once
 
 
 class ProtocolModule(Protocol):
     """A module of `connectors/`: one protocol.
 
-    It may also offer `discover(url, *, units, timeout_s)`, which looks for devices and returns what it found
-    (connectors/_found.py).
+    It may also offer `discover(url, *, ...)`, which looks for devices and returns what it found (connectors/_found.py);
+    it takes those options of `gateway discover` that it has a use for.
     """
 
     SCHEMES: Sequence[str]
@@ -158,6 +166,7 @@ class ProtocolModule(Protocol):
     """pydantic model of the keys that a tag of this protocol may have, in addition to unit, description, ...
 
     Where the keys tell whether values are numbers, a property `numeric` says so: numbers need limits to be written.
+    Where they are accepted but may not mean what they seem to, a property `warning` says what and the remedy.
     """
 
     def address(self, options: Any, /) -> str:

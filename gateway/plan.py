@@ -4,8 +4,9 @@ All that can be wrong is found here or in the configuration, so `gateway check` 
 """
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from gateway.config.schema import Config
 from gateway.config.yaml import ConfigError, Document, redacted
-from gateway.contracts import Clock, Connector, Device, ProtocolModule, Signal, SignalModule, Writer
+from gateway.contracts import Clock, Connector, Device, ProtocolModule, Signal, SignalModule, Writer, at_once
 from gateway.model import Catalog, Tag
 
 
@@ -48,17 +49,25 @@ def plan(
     kinds: Mapping[str, SignalModule],
     clock: Clock,
     learned: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+    stored: Callable[[], Awaitable[None]] = at_once,
 ) -> Plan:
     """Number the tags and build connectors and signals. Raises ConfigError with all that cannot be built.
 
-    `learned` is what connectors knew of their devices when the gateway ran last, by name of the device.
+    `learned` is what connectors knew of their devices when the gateway ran last, by name of the device; `stored` waits
+    until what they emitted is in the journal.
     """
     shared: dict[str, dict[str, Any]] = {}
     devices = []
     for name, keys in config.devices.items():
         protocol = protocols[urlsplit(keys.connect).scheme]
         device = _device(name, keys, config.site.path, document, catalog, protocol)
-        known = replace(device, learned=learned.get(name, {}), shared=shared.setdefault(protocol.SCHEMES[0], {}))
+        known = replace(
+            device,
+            learned=learned.get(name, {}),
+            shared=shared.setdefault(protocol.SCHEMES[0], {}),
+            folder=Path(config.data_dir),
+            stored=stored,
+        )
         planned = _connected(known, document, protocol, clock)
         if planned is not None:
             devices.append(planned)

@@ -219,6 +219,11 @@ class OpcUaRig:
             await self._server.stop()
             self._server = None
 
+    def sessions(self) -> list[Any]:
+        """The sessions of clients that the server has, its own left out."""
+        assert self._server is not None
+        return list(self._server.iserver._external_sessions)
+
     async def set(self, name: str, value: ua.Variant, status: int = 0) -> None:
         data = ua.DataValue(value, StatusCode=ua.StatusCode(ua.UInt32(status)))
         await self._nodes[name].write_value(data)

@@ -27,6 +27,9 @@ from connectors._modbus import endpoint
 _PAUSE_S: Final = 0.05
 """Before each request: no device has more than 20 a second from a search. Our choice."""
 
+UNITS: Final = (*range(1, 11), 255, 0)
+"""What is asked if nobody says otherwise: the usual ones, and those that stand for the device itself."""
+
 _BASES: Final = (40000, 0, 50000)
 _SUNS: Final = [0x5375, 0x6E53]
 _END: Final = 0xFFFF
@@ -51,7 +54,7 @@ class _Refused(Exception):
     """The unit answered with an exception: it is there."""
 
 
-async def discover(url: str, *, units: Sequence[int], timeout_s: float) -> Search:
+async def discover(url: str, *, units: Sequence[int] = UNITS, timeout_s: float = 1.0) -> Search:
     """Ask these units in turn. Raises ValueError for a URL that cannot be searched, OSError if nobody is there."""
     where, _ = endpoint.parse(url)
     if where.scheme != "modbus":

@@ -7,6 +7,11 @@
     stages.py    acquire, then the journal, the bus, history, signals added one by one: CPU per value of each
     pipeline.py  the shipped command, from the device to an MQTT subscriber: rate, latency, memory, loss
     listener.py  that subscriber, a process of its own
+    measured.py  what a round measures, and the processes beside it
+
+    opcua.py     our OPC UA connector up to the same point, beside asyncua and the limit (opcua_limit.py)
+    opcua_server.py  the server for it, a process of its own: channels; services are opcua_session.py, values
+                     opcua_canned.py
 
 Times of one machine on one day mean little; the ratios within one run do. CPU is seconds of all threads of the process
 per million values.

@@ -5,7 +5,6 @@ waking up, which says nothing of the reader.
 """
 
 import asyncio
-import time
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -13,7 +12,8 @@ import numpy as np
 
 from connectors import modbus
 from gateway.bench.device import FIRST_VALUE
-from gateway.bench.limit import Measured, raw_sockets, raw_sockets_pipelined
+from gateway.bench.limit import raw_sockets, raw_sockets_pipelined
+from gateway.bench.measured import Measured, meanwhile
 from gateway.bench.peers import libmodbus, pymodbus
 from gateway.clock import SystemClock, loop_factory
 from gateway.contracts import Connector, Device
@@ -77,9 +77,7 @@ async def _run(name: str, connectors: Sequence[Connector], duration_s: float) ->
     async with asyncio.TaskGroup() as tasks:
         polls = [tasks.create_task(one.run(count)) for one in connectors]
         await asyncio.sleep(_SETTLE_S)
-        before, cpu, begin = read, time.process_time(), time.monotonic()
-        await asyncio.sleep(duration_s)
-        measured = Measured(name, read - before, time.monotonic() - begin, time.process_time() - cpu)
+        measured = await meanwhile(name, lambda: read, duration_s)
         for poll in polls:
             poll.cancel()
     return measured

@@ -4,32 +4,14 @@ import socket
 import struct
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from gateway.bench.device import FIRST_VALUE
+from gateway.bench.measured import Measured
 
 REGISTERS: Final = 124
 """Per request; an even number, so that no value is cut."""
 _HEAD_BYTES: Final = 9
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """So many values in so many seconds, for so much CPU of the process."""
-
-    name: str
-    values: int
-    wall_s: float
-    cpu_s: float
-
-    @property
-    def rate(self) -> float:
-        return self.values / self.wall_s
-
-    @property
-    def cpu_per_million(self) -> float:
-        return 1e6 * self.cpu_s / max(1, self.values)
 
 
 def blocks(values: int) -> list[tuple[int, int]]:

@@ -15,7 +15,8 @@ from typing import Final
 from pymodbus.client import AsyncModbusTcpClient
 
 from gateway.bench.device import FIRST_VALUE
-from gateway.bench.limit import REGISTERS, Measured, blocks
+from gateway.bench.limit import REGISTERS, blocks
+from gateway.bench.measured import Measured
 from gateway.clock import loop_factory
 
 _SOURCE: Final = Path(__file__).with_name("libmodbus.c")

@@ -6,7 +6,6 @@ and memory are read from /proc, so that the broker's are known apart; elsewhere 
 
 import json
 import math
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.bench.device import FIRST_VALUE
+from gateway.bench.measured import cpu_s, source
 from gateway.ports import free
 
 
@@ -50,11 +50,8 @@ class Arrived:
 @contextmanager
 def devices(n: int, values: int) -> Iterator[list[int]]:
     """Run devices as a process of their own; give their ports."""
-    command = [sys.executable, "-m", "gateway.bench.device", str(n), str(values)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        yield [int(port) for port in process.stdout.readline().split()]
-        process.terminate()
+    with source("gateway.bench.device", n, values) as (_, ports):
+        yield ports
 
 
 def measure(name: str, ports: Sequence[int], values: int, poll: str, duration_s: float, folder: Path) -> Arrived:
@@ -124,10 +121,4 @@ def _usage(pid: int) -> _Usage:
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     rss, peak = (int(status[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM"))
-    return _Usage(_cpu_s(pid), sum(_cpu_s(int(child)) for child in children), rss, peak)
-
-
-def _cpu_s(pid: int) -> float:
-    """utime and stime, fields 14 and 15 of proc_pid_stat(5), counted behind the name in parentheses."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return _Usage(cpu_s(pid), sum(cpu_s(int(child)) for child in children), rss, peak)

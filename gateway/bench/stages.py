@@ -6,14 +6,13 @@ devices and the broker.
 
 import asyncio
 import tempfile
-import time
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from gateway.bench.acquire import connector
-from gateway.bench.limit import Measured
+from gateway.bench.measured import Measured, meanwhile
 from gateway.bus.publisher import Publisher
 from gateway.bus.topics import Topics
 from gateway.clock import SystemClock, ThreadOffload
@@ -57,9 +56,7 @@ async def _round(
             async with asyncio.TaskGroup() as tasks:
                 polls = [tasks.create_task(one.run(count)) for one in connectors]
                 await asyncio.sleep(max(1.0, 2 * period_s))  # connections and first plans are not what is measured
-                before, cpu, begin = counted, time.process_time(), time.monotonic()
-                await asyncio.sleep(duration_s)
-                measured = Measured(stages[-1], counted - before, time.monotonic() - begin, time.process_time() - cpu)
+                measured = await meanwhile(stages[-1], lambda: counted, duration_s)
                 for poll in polls:
                     poll.cancel()
     return measured

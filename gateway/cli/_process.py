@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import gc
 import json
+import logging
 import random
 import signal
 import sys
@@ -15,6 +16,8 @@ from gateway.app import Gateway, Ready
 from gateway.clock import SystemClock, loop_factory
 from gateway.config import Config, Document, load
 from gateway.plugins import Protocols, shipped, signal_kinds
+
+log = logging.getLogger(__name__)
 
 _SWITCH_S: Final = 0.0005
 """How long a busy thread may keep the event loop waiting. With Python's 5 ms, a scan of 17 requests is up to 85 ms
@@ -33,6 +36,8 @@ def build(path: Path, adapt: Callable[[Config], Config] = lambda config: config)
     The configuration of a large plant takes some memory, which is free again when this returns.
     """
     config, document = read_config(path)
+    for warning in document.warnings:
+        log.warning("%s", warning)
     return Gateway(adapt(config), document, SystemClock(), random.Random())
 
 

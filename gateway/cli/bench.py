@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from gateway.bench import acquire, pipeline, stages
-from gateway.bench.limit import Measured, raw_sockets
+from gateway.bench import acquire, opcua, pipeline, stages
+from gateway.bench.limit import raw_sockets
+from gateway.bench.measured import Measured
 from gateway.bus.broker import Broker
 from gateway.clock import loop_factory
 from gateway.ports import free
@@ -18,6 +19,7 @@ from gateway.ports import free
 HELP = "measure the gateway on this machine, beside the limit of the machine"
 EXAMPLES = """  gateway bench all
   gateway bench modbus                 our connector beside raw sockets, libmodbus and pymodbus
+  gateway bench opcua                  our connector beside asyncua and bytes that are only counted
   gateway bench scale                  100 devices of 1,000 tags, every second
   gateway bench pipeline --devices 50 --poll 1s
   gateway bench all --json"""
@@ -29,10 +31,10 @@ _SCALE: Final = (100, 999, "1s")
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "what",
-        choices=["all", "modbus", "stages", "pipeline", "scale"],
+        choices=["all", "modbus", "opcua", "stages", "pipeline", "scale"],
         nargs="?",
         default="all",
-        help="all is modbus, stages and pipeline",
+        help="all is modbus, stages and pipeline; opcua has its own server and heeds --seconds alone",
     )
     parser.add_argument("--devices", type=int, default=10, metavar="N")
     parser.add_argument(
@@ -44,6 +46,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    return _opcua(args) if args.what == "opcua" else _modbus(args)
+
+
+def _opcua(args: argparse.Namespace) -> int:
+    compared = opcua.measure(args.seconds)
+    if args.json:
+        print(json.dumps({"opcua": [dataclasses.asdict(one) for one in compared]}))
+    else:
+        print("an OPC UA server that answers from memory; CPU in seconds per million values")
+        print("\n".join(line for one in compared for line in _compared_table(one)))
+    return 0
+
+
+def _modbus(args: argparse.Namespace) -> int:
     rounds = [(f"every {args.poll}", args.poll), ("flat out", "1ms")]
     if args.what == "scale":
         args.devices, args.values, poll = _SCALE
@@ -106,6 +122,18 @@ def _readers_table(rows: Sequence[Measured | None]) -> list[str]:
             continue
         ratios = "".join(f"{one.cpu_per_million / row.cpu_per_million:>13.3f}" for one in ours)
         lines.append(f"{row.name:34}{row.rate:>12,.0f}{row.cpu_per_million:>9.3f}{'':13}{ratios}")
+    return lines
+
+
+def _compared_table(compared: opcua.Compared) -> list[str]:
+    """Each way to the same values, as a multiple of the limit and as a fraction of asyncua's own."""
+    limit, *_, asyncua = (way.cpu_per_million for way in compared.ways)
+    lines = ["", f"{compared.title:38}{'values/s':>12}{'CPU':>9}{'x limit':>9}{'of asyncua':>12}"]
+    for row in [*compared.ways, compared.server]:
+        cpu, ratios = row.cpu_per_million, ""
+        if row is not compared.server:
+            ratios = f"{cpu / limit:>9.1f}{f'1/{asyncua / cpu:.0f}':>12}"
+        lines.append(f"{row.name:38}{row.rate:>12,.0f}{cpu:>9.3f}{ratios}")
     return lines
 
 

@@ -42,6 +42,8 @@ def run(args: argparse.Namespace) -> int:
         return 2
     config, document = _process.read_config(args.config)
     planned = plan(config, document, Catalog(), Protocols(), signal_kinds(), SystemClock())
+    for warning in document.warnings:
+        print(warning, file=sys.stderr)
     devices = [_facts(device, planned.catalog) for device in planned.devices]
     if args.connect:
         answers = asyncio.run(_connect(planned, args.timeout))

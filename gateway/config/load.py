@@ -83,6 +83,9 @@ def _device(
     device = _checked(model, keys, document, where)
     if device is not None and not device.model_dump(include={"tags"})["tags"]:
         document.find(where, f"{_dotted(where)} has no tags", "write some below tags, or name a template")
+    for name, tag in getattr(device, "tags", {}).items():
+        if warning := getattr(tag, "warning", ""):
+            document.warn((*where, "tags", name), f"{_dotted((*where, 'tags', name))}: {warning}")
     return device
 
 

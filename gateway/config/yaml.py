@@ -55,11 +55,15 @@ class ConfigError(Exception):
 
 @dataclass(slots=True)
 class Document:
-    """A YAML file: plain dictionaries and lists, and the line of each key."""
+    """A YAML file: plain dictionaries and lists, and the line of each key.
+
+    `findings` are wrong, `warnings` may be.
+    """
 
     file: str
     data: dict[str, Any]
     findings: list[Finding] = field(default_factory=list)
+    warnings: list[Finding] = field(default_factory=list)
     lines: dict[Where, int] = field(default_factory=dict)
 
     def line(self, where: Sequence[str | int]) -> int:
@@ -71,6 +75,9 @@ class Document:
 
     def find(self, where: Sequence[str | int], what: str, remedy: str = "") -> None:
         self.findings.append(Finding(self.file, self.line(where), what, remedy))
+
+    def warn(self, where: Sequence[str | int], what: str) -> None:
+        self.warnings.append(Finding(self.file, self.line(where), what))
 
 
 def read(path: Path, environment: Mapping[str, str] = os.environ) -> Document:

@@ -144,6 +144,13 @@ class Journal:
             return records, records[-1].position
         return await self._offload(self._file.read, position, self.committed, _READ_RECORDS_MAX)
 
+    async def stored(self) -> None:
+        """Wait until what has been appended so far is committed; not longer than the journal runs."""
+        position = self.appended
+        while self.committed < position and not (self._closed and not self._waiting and not self._writing):
+            self._news.clear()
+            await self._news.wait()
+
     # --- inside ---------------------------------------------------------------------------
 
     async def _commit(self) -> None:

@@ -122,18 +122,20 @@ class Heard:
                 await self._news.wait()
 
 
-def build(rig: Rig, url: str, tags: dict[str, dict[str, Any]] | None = None) -> tuple[Connector, Heard]:
+def build(
+    rig: Rig, url: str, tags: dict[str, dict[str, Any]] | None = None, device: dict[str, Any] | None = None
+) -> tuple[Connector, Heard]:
     protocol = Protocols()[urlsplit(url).scheme]
     wanted = rig.tags if tags is None else tags
-    device = Device(
+    one = Device(
         name="d",
         url=url,
-        options=protocol.DeviceOptions(**rig.device),
+        options=protocol.DeviceOptions(**rig.device | (device or {})),
         tags=[Tag("plant/d", name) for name in wanted],
         numbers=np.arange(len(wanted), dtype=np.uint32),
         tag_options=[protocol.TagOptions(**keys) for keys in wanted.values()],
     )
-    return protocol.connector(device, SystemClock()), Heard(list(wanted))
+    return protocol.connector(one, SystemClock()), Heard(list(wanted))
 
 
 @asynccontextmanager

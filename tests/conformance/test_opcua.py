@@ -1,9 +1,13 @@
 """What an OPC UA connector must do beyond the contract: never read another node, never take silence for life."""
 
 import asyncio
+import logging
+from contextlib import suppress
 
 import pytest
+from asyncua import ua
 
+from gateway.contracts import DeviceError
 from tests import servers
 from tests.conformance.test_connectors import PATIENCE_S, RIGS, build, running
 
@@ -52,3 +56,40 @@ async def test_a_server_that_publishes_nothing_any_more_is_silent() -> None:
             await heard.until(lambda: set(heard.value) == set(RIG.tags))
             line.hold()
             assert "no publish response" in str(await task)
+
+
+async def test_what_changed_while_the_line_was_down_arrives_once(caplog: pytest.LogCaptureFixture) -> None:
+    """The old session is taken up again, so the server is left with one, and its subscription goes on."""
+    caplog.set_level(logging.CRITICAL, "asyncua")
+    async with servers.opcua() as server, servers.line(server.port) as line:
+        connector, heard = build(RIG, f"opc.tcp://127.0.0.1:{line.port}", device={"publishing": 0.05, "sampling": 0.02})
+        stop = asyncio.Event()
+
+        async def keep() -> None:
+            while not stop.is_set():
+                with suppress(OSError, DeviceError):
+                    await connector.run(heard)
+                await asyncio.sleep(0.05)
+
+        async with asyncio.timeout(3 * PATIENCE_S), asyncio.TaskGroup() as tasks:
+            keeping = tasks.create_task(keep())
+            await heard.until(lambda: set(heard.value) == set(RIG.tags))
+            for round_ in range(3):
+                await line.cut()
+                value = 100.0 + round_
+                await server.set("Temperature", ua.Variant(value, ua.VariantType.Double))
+                await line.join()
+                await heard.until(lambda value=value: heard.value["temperature"] == value)  # type: ignore[misc]
+            await server.set("Temperature", ua.Variant(103.0, ua.VariantType.Double))
+            await heard.until(lambda: heard.value["temperature"] == 103.0)
+            assert connector.counts["resumed"] >= 2  # the first cut may come before all items are there
+            assert len(server.sessions()) == 1
+            stop.set()
+            keeping.cancel()
+    told = [
+        float(value)
+        for batch in heard.batches
+        for tag, value in zip(batch.tag.tolist(), batch.value.tolist(), strict=True)
+        if heard.names[tag] == "temperature"
+    ]
+    assert sorted(set(told)) == [20.5, 100.0, 101.0, 102.0, 103.0]

@@ -65,6 +65,7 @@ async def test_json_says_the_same() -> None:
             "connect": f"modbus://127.0.0.1:{port}?unit=3",
             "facts": {"vendor": "Schneider Electric", "product": "METSEPM5560", "revision": "V2.1"},
             "example": {"register": "holding:0"},
+            "tags": {},
             "template": "schneider_pm5xxx",
         }
     ]
@@ -98,15 +99,24 @@ def test_a_closed_port_is_told() -> None:
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("opc.tcp://127.0.0.1:4840", "opc.tcp:// cannot be searched; modbus://host can"),
-        ("gopher://127.0.0.1", "gopher:// is no known protocol; modbus://host can"),
-        ("192.168.0.7", "192.168.0.7 has no known protocol; write modbus://192.168.0.7"),
+        ("gopher://127.0.0.1", "gopher:// is no known protocol; modbus://host and opc.tcp://host can"),
+        (
+            "192.168.0.7",
+            "192.168.0.7 has no known protocol; write modbus://192.168.0.7 or opc.tcp://192.168.0.7",
+        ),
+        ("modbus://[::1", "that is no URL: Invalid IPv6 URL; write modbus://host or opc.tcp://host"),
         ("modbus+rtu:///dev/ttyUSB0", "modbus+rtu:// cannot be searched, only modbus://host:port can"),
     ],
 )
 def test_what_cannot_be_searched_is_one_clear_sentence(url: str, said: str) -> None:
     done = command("discover", url)
     assert (done.returncode, done.stdout, done.stderr.strip()) == (2, "", f"gateway discover: {said}")
+
+
+def test_options_of_another_protocol_are_told() -> None:
+    done = command("discover", "modbus://127.0.0.1:1", "--depth", "3")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.strip() == "gateway discover: --depth is nothing to modbus://, which has --units, --timeout"
 
 
 @pytest.mark.parametrize("units", ["1-", "x", "300", "5-1", ""])

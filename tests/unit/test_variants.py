@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from asyncua import ua
 
-from connectors._variants import batches
+from connectors._opcua.variants import batches
 from gateway.model import Kind
 
 NOW_NS = 1_767_592_800_000_000_000

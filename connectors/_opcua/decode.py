@@ -1,0 +1,141 @@
+"""What a server answers, from its bytes to batches: Publish, Republish and Read (OPC 10000-4, 5.14.5, 5.14.6, 5.11.2).
+
+A body is what follows the type id of a message, so it begins with the ResponseHeader. Pure; knows no connection.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from asyncua import ua
+from asyncua.ua.ua_binary import struct_from_binary
+from numpy.typing import NDArray
+
+from connectors._opcua.extent import Cursor, DecodeError
+from connectors._opcua.records import Records, batches
+from connectors._opcua.values import FAILURES, Bounded
+from gateway.model import Batch
+from gateway.model.batch import join_kinds
+
+__all__ = ["DecodeError", "Published", "publish_response", "read_response", "republish_response"]
+
+_DATA_CHANGE: Final = (0, ua.ObjectIds.DataChangeNotification_Encoding_DefaultBinary)
+_EVENTS: Final = (0, ua.ObjectIds.EventNotificationList_Encoding_DefaultBinary)
+_STATUS_CHANGE: Final = (0, ua.ObjectIds.StatusChangeNotification_Encoding_DefaultBinary)
+_UINT32: Final = 4
+_DATA_VALUE_MIN: Final = 1
+_CHANGE_MIN: Final = 4 + _DATA_VALUE_MIN
+_DIAGNOSTICS_MIN: Final = 4
+"""An array of DiagnosticInfos follows all values, at least its length."""
+_EXTENSION_OBJECT_MIN: Final = 3
+_EVENT_MIN: Final = 8
+_STRING_MIN: Final = 4
+_VARIANT_MIN: Final = 1
+_TIME: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A publish response, or a republished notification, which has only what is in the message.
+
+    `available` are the sequence numbers that Republish can still give; `more` says that there is more to publish at
+    once. `batches` are the data changes, one batch per kind in order of arrival, the client handle as the tag;
+    `changes` is how many, and 0 of them and nothing else is a keep-alive. `status` is that of a
+    StatusChangeNotification. `results` are StatusCodes, one per acknowledgement.
+    """
+
+    subscription: int
+    available: Sequence[int]
+    more: bool
+    sequence: int
+    batches: Sequence[Batch]
+    changes: int
+    status: int | None
+    events: Sequence[ua.EventNotificationList]
+    results: Sequence[int]
+
+
+def publish_response(body: bytes, now_ns: int) -> Published:
+    """Decode a PublishResponse. Raises DecodeError, and ua.UaStatusCodeError if the server says no."""
+    cursor = _answer(body)
+    subscription = cursor.number("I")
+    available = _numbers(cursor)
+    more = cursor.number("B") != 0
+    message = _message(cursor, now_ns)
+    return replace(message, subscription=subscription, available=available, more=more, results=_numbers(cursor))
+
+
+def republish_response(body: bytes, now_ns: int) -> Published:
+    """Decode a RepublishResponse. Raises DecodeError, and ua.UaStatusCodeError if the server says no."""
+    return _message(_answer(body), now_ns)
+
+
+def read_response(body: bytes, tags: NDArray[np.uint32], now_ns: int) -> list[Batch]:
+    """Decode a ReadResponse: one value per tag, in order, as one batch per kind.
+
+    Raises DecodeError, also for another number of values, and ua.UaStatusCodeError if the server says no.
+    """
+    cursor = _answer(body)
+    count = cursor.count(_DATA_VALUE_MIN)
+    if count != len(tags):
+        raise DecodeError(f"{len(tags)} values were asked for, {count} are there")
+    return batches(Records(body, cursor.at, cursor.end - _DIAGNOSTICS_MIN, count, tags), now_ns)
+
+
+def _answer(body: bytes) -> Cursor:
+    """Return what follows the ResponseHeader (OPC 10000-4, 7.33)."""
+    cursor = Cursor(body, 0, len(body))
+    cursor.skip(_TIME + _UINT32)
+    ua.StatusCode(ua.UInt32(cursor.number("I"))).check()
+    cursor.diagnostic_info()
+    cursor.array(cursor.string, _STRING_MIN)
+    cursor.extension_object()
+    return cursor
+
+
+def _numbers(cursor: Cursor) -> list[int]:
+    return cursor.array(lambda: cursor.number("I"), _UINT32)
+
+
+def _message(cursor: Cursor, now_ns: int) -> Published:
+    """A NotificationMessage (OPC 10000-4, 7.26); kinds of notification that we do not know are passed over."""
+    sequence = cursor.number("I")
+    cursor.skip(_TIME)
+    changes, status = 0, None
+    found: list[Batch] = []
+    events: list[ua.EventNotificationList] = []
+    for _ in range(cursor.count(_EXTENSION_OBJECT_MIN)):
+        type_id, at = cursor.extension_object()
+        notification = Cursor(cursor.data, at, cursor.at)
+        if type_id == _DATA_CHANGE:
+            records = _changes(notification)
+            changes += records.count
+            found += batches(records, now_ns)
+        elif type_id == _STATUS_CHANGE:
+            status = notification.number("I")
+        elif type_id == _EVENTS:
+            events.append(_events(notification))
+    return Published(0, (), False, sequence, join_kinds(found), changes, status, events, ())
+
+
+def _changes(notification: Cursor) -> Records:
+    count = notification.count(_CHANGE_MIN)
+    return Records(notification.data, notification.at, notification.end - _DIAGNOSTICS_MIN, count)
+
+
+def _events(notification: Cursor) -> ua.EventNotificationList:
+    """Let asyncua decode events, once it is known that it stays within them."""
+    begin = notification.at
+
+    def event() -> None:
+        notification.skip(_UINT32)
+        notification.array(notification.variant, _VARIANT_MIN)
+
+    notification.array(event, _EVENT_MIN)
+    if not notification.sound:
+        raise DecodeError("an event has a field without a meaning")
+    try:
+        return struct_from_binary(ua.EventNotificationList, Bounded(notification.data[begin : notification.end]))
+    except FAILURES as error:
+        raise DecodeError(f"events cannot be decoded: {type(error).__name__}: {error}") from error
