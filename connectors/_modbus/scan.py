@@ -27,6 +27,7 @@ from gateway.model import Batch, Quality
 _ONE_TIME_NS: Final = 20_000_000
 """Readings of a scan that took less share one time stamp: a PLC's own cycle scatters as much."""
 
+_NO_ANSWER: Final = "no answer within the timeout"
 _PROBE_S: Final = 600.0
 """How long until the device is asked again for what it refused."""
 
@@ -47,6 +48,14 @@ _REFUSED: Final = (1, 2, 3)
 
 Ask = Callable[[Sequence[Request]], Awaitable[list[Answer | None]]]
 """Sends requests; see Line.ask."""
+
+
+async def asked(ask: Ask, request: Request) -> Answer:
+    """Return the answer to one request, an exception included. Raises TimeoutError if none comes."""
+    (answer,) = await ask([request])
+    if answer is None or answer.code == SILENT:
+        raise TimeoutError(_NO_ANSWER)
+    return answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +121,7 @@ class Scan:
             raise
         emit(*self._decode(answers, clock))
         if SILENT in codes:
-            raise TimeoutError("no answer within the timeout")
+            raise TimeoutError(_NO_ANSWER)
         if not codes.isdisjoint(UNREACHABLE):
             raise DeviceError("the gateway in between cannot reach the unit", Quality.BAD_NO_COMMUNICATION)
 
@@ -201,15 +210,14 @@ class Scan:
 
     async def _refusal(self, ask: Ask, block: Block) -> int:
         """The exception code with which the device refuses a block, 0 if it does not."""
-        (answer,) = await ask([read(block.function, block.start, block.count)])
-        if answer is None or answer.code == SILENT:
-            raise TimeoutError("no answer within the timeout")
+        answer = await asked(ask, read(block.function, block.start, block.count))
         return answer.code if answer.code in _REFUSED else 0
 
     async def _probe(self, ask: Ask) -> None:
         """Now and then ask for a tag that was refused: devices get new firmware, and modules are plugged in."""
         loop = asyncio.get_running_loop()
-        waiting = [span for span in self._spans if span in self._profile.refused]
+        ours = set(self._spans)
+        waiting = [span for span in self._profile.refused if span in ours]  # who was asked last is last
         if self._probe_at > loop.time():
             self._probe_at = min(self._probe_at, loop.time() + _PROBE_S)
             return

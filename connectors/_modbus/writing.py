@@ -10,7 +10,6 @@ from connectors._modbus.encoding import encode, keep
 from connectors._modbus.pdu import (
     ACKNOWLEDGED,
     ILLEGAL_FUNCTION,
-    SILENT,
     Answer,
     Request,
     mask_register,
@@ -19,7 +18,7 @@ from connectors._modbus.pdu import (
     write_registers,
 )
 from connectors._modbus.registers import columns
-from connectors._modbus.scan import Ask, Point
+from connectors._modbus.scan import Ask, Point, asked
 from gateway.contracts import DeviceError
 from gateway.model import Quality
 
@@ -71,7 +70,7 @@ async def _put_bits(ask: Ask, point: Point, words: list[int]) -> None:
     """Write some bits of registers and leave the others; a device without mask write is read and written."""
     for i, (kept, word) in enumerate(zip(keep(point.coding), words, strict=True)):
         address = point.span.start + i
-        answer = await _asked(ask, mask_register(address, kept, word))
+        answer = await asked(ask, mask_register(address, kept, word))
         if answer.code == ILLEGAL_FUNCTION:
             now = int.from_bytes(await _read(ask, Span(point.span.area, address, 1)), "big")
             await _done(ask, write_registers(address, [(now & kept) | word]))
@@ -80,23 +79,16 @@ async def _put_bits(ask: Ask, point: Point, words: list[int]) -> None:
 
 
 async def _read(ask: Ask, span: Span) -> bytes:
-    answer = await _asked(ask, read(FUNCTION[span.area], span.start, span.count))
+    answer = await asked(ask, read(FUNCTION[span.area], span.start, span.count))
     if answer.code:
         raise _refused(answer)
     return answer.data
 
 
 async def _done(ask: Ask, request: Request) -> None:
-    answer = await _asked(ask, request)
+    answer = await asked(ask, request)
     if answer.code not in (0, ACKNOWLEDGED):
         raise _refused(answer)
-
-
-async def _asked(ask: Ask, request: Request) -> Answer:
-    (answer,) = await ask([request])
-    if answer is None or answer.code == SILENT:
-        raise TimeoutError("no answer within the timeout")
-    return answer
 
 
 def _refused(answer: Answer) -> DeviceError:

@@ -282,6 +282,24 @@ def test_what_was_refused_is_asked_for_again_after_ten_minutes_one_at_a_time() -
     assert device.asked.count(("holding", 60, 1)) <= 3
 
 
+def test_what_stays_refused_does_not_keep_the_others_from_being_asked_again() -> None:
+    tags = points(range(100))
+    device = Device(refused={("holding", 40), ("holding", 60)})
+
+    async def world() -> list[Batch]:
+        made = scan(tags)
+        emitted: list[Batch] = []
+        for _ in range(180):
+            emitted = []
+            await made.poll(device.ask, lambda *batches, to=emitted: to.extend(batches), LoopClock())
+            device.refused.discard(("holding", 60))
+            await asyncio.sleep(10.0)
+        return emitted
+
+    found = readings(simulate(world()))
+    assert sorted(found.keys() - good(found)) == [40]
+
+
 def test_what_a_device_taught_is_known_after_a_restart() -> None:
     tags = points([*range(100), *range(105, 500)])
     device = Device(refused={("holding", 40), ("holding", 102)}, registers_max=60)
