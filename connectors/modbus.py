@@ -124,7 +124,9 @@ class Modbus:
 def _line(device: Device, where: endpoint.Endpoint, clock: Clock) -> Line:
     """The line of an endpoint, one for all its units. Raises ValueError if they do not agree on it."""
     key = f"udp {where}" if where.scheme == "modbus+udp" else str(where)
-    line: Line = device.shared.setdefault(key, Line(where, clock, _context(where, device.options.tls)))
+    if key not in device.shared:
+        device.shared[key] = Line(where, clock, _context(where, device.options.tls))
+    line: Line = device.shared[key]
     tls = device.shared.setdefault(f"tls {key}", device.options.tls)
     if device.options.tls != (tls if where.scheme == "modbus+tls" else Tls()):
         raise ValueError("tls: keys are for modbus+tls, and the same for all devices behind one address")

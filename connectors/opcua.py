@@ -28,8 +28,10 @@ from asyncua.ua.ua_binary import struct_from_binary
 from pydantic import BeforeValidator, Field, InstanceOf
 
 from connectors._opcua import security, writing
+from connectors._opcua.calls import PER_MONITORED_ITEMS, PER_READ, per_call
 from connectors._opcua.decode import read_response
 from connectors._opcua.discover import discover as discover
+from connectors._opcua.endpoints import new_client
 from connectors._opcua.node import Node, parse
 from connectors._opcua.publishing import Publishing, checked
 from connectors._opcua.resolve import resolve
@@ -45,9 +47,7 @@ _MARGIN: Final = 2.0
 """Publish responses may be this much later than the keep-alive interval before the server counts as silent."""
 _KEEP_ALIVE_S: Final = 2.0
 _PER_CALL: Final = 1000
-"""Items or nodes per call where the server names no limit (OperationLimits, OPC 10000-5, 6.3.11)."""
-_MAX_MONITORED_ITEMS_PER_CALL: Final = ua.NodeId(ua.Int32(11714))
-_MAX_NODES_PER_READ: Final = ua.NodeId(ua.Int32(11705))
+"""Items or nodes per call where the server names no limit, or a higher one."""
 
 NodeId = Annotated[InstanceOf[Node], BeforeValidator(parse, json_schema_input_type=str)]
 
@@ -107,11 +107,11 @@ class OpcUa:
     async def run(self, emit: Emit) -> None:
         try:
             async with self._session() as client:
-                if not await self._resumed(client, emit):
-                    self._publishing = None
+                publishing = await self._resumed(client, emit)
+                if publishing is None:
                     await self._begin(client, emit)
-                elif self._publishing is not None:
-                    await self._publishing.run(client)
+                else:
+                    await publishing.run(client)
         except ua.UaError as error:
             raise DeviceError(f"{type(error).__name__}: {error}", Quality.BAD_COMMUNICATION_ERROR) from error
 
@@ -126,7 +126,7 @@ class OpcUa:
     @asynccontextmanager
     async def _session(self) -> AsyncIterator[Client]:
         """A connected client. Who leaves by himself closes the session; one that is lost is kept for the next time."""
-        client = self._client = self._client or self._new_client()
+        client = self._client = self._client or new_client(self._url, self._options.timeout)
         try:
             await self._connect(client)
             heed_cancel()
@@ -149,12 +149,6 @@ class OpcUa:
         except TimeoutError:
             raise TimeoutError(f"no answer within {timeout_s:g} s") from None
 
-    def _new_client(self) -> Client:
-        client = Client(self._url, timeout=self._options.timeout)
-        client.name = client.description = "itot-gateway"
-        client.application_uri = "urn:itot-gateway:client"
-        return client
-
     async def _leave(self, client: Client) -> None:
         """Close the session; whatever the server says, the socket is closed."""
         self._client = self._publishing = None
@@ -163,37 +157,41 @@ class OpcUa:
                 await client.disconnect()
         client.disconnect_socket()
 
-    async def _resumed(self, client: Client, emit: Emit) -> bool:
-        """Whether the subscription of the last connection goes on; all values are told anew then."""
-        if self._publishing is None:
-            return False
-        subscription = self._publishing.subscription
+    async def _resumed(self, client: Client, emit: Emit) -> Publishing | None:
+        """The subscription of the last connection if it goes on; all values are told anew then."""
+        publishing = self._publishing
+        if publishing is None:
+            return None
+        publishing.emit = emit
         try:
             if not self._reused:
                 (result,) = await client.uaclient.transfer_subscriptions(
-                    ua.TransferSubscriptionsParameters(SubscriptionIds=[subscription], SendInitialValues=False)
+                    ua.TransferSubscriptionsParameters(
+                        SubscriptionIds=[publishing.subscription], SendInitialValues=False
+                    )
                 )
                 result.StatusCode.check()
-            await self._publishing.catch_up(client)
+            await publishing.catch_up(client)
         except ua.UaStatusCodeError:
-            return False
+            self._publishing = None
+            return None
         self.counts["resumed"] += 1
         await self._refresh(client, emit)
-        return True
+        return publishing
 
     async def _refresh(self, client: Client, emit: Emit) -> None:
         """Read all values: their tags were bad meanwhile, and what did not change is not sent again by itself."""
-        limit = await _per_call(client, _MAX_NODES_PER_READ)
+        limit = await per_call(client, PER_READ, _PER_CALL)
         found = list(self._node_of.items())
         for start in range(0, len(found), limit):
+            part = found[start : start + limit]
             request = ua.ReadRequest()
             request.Parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
             request.Parameters.NodesToRead = [
-                ua.ReadValueId(NodeId=node, AttributeId=ua.AttributeIds.Value)
-                for _, node in found[start : start + limit]
+                ua.ReadValueId(NodeId=node, AttributeId=ua.AttributeIds.Value) for _, node in part
             ]
             body = await client.uaclient._send_request(request)
-            numbers = np.array([number for number, _ in found[start : start + limit]], np.uint32)
+            numbers = np.array([number for number, _ in part], np.uint32)
             emit(*read_response(checked(body), numbers, self._clock.now_ns()))
 
     # --- subscription ---------------------------------------------------------------------
@@ -227,7 +225,7 @@ class OpcUa:
         """Create the monitored items; what the server cannot have is emitted as such."""
         found = await self._resolve(client, emit)
         self._node_of = {int(self._numbers[i]): node for i, node in found}
-        limit = await _per_call(client, _MAX_MONITORED_ITEMS_PER_CALL)
+        limit = await per_call(client, PER_MONITORED_ITEMS, _PER_CALL)
         for start in range(0, len(found), limit):
             await self._monitor(client, publishing.subscription, found[start : start + limit], emit)
             heed_cancel()
@@ -284,10 +282,3 @@ async def _created(client: Client, parameters: ua.CreateSubscriptionParameters) 
     response.ResponseHeader.ServiceResult.check()
     created: ua.CreateSubscriptionResult = response.Parameters
     return created
-
-
-async def _per_call(client: Client, limit: ua.NodeId) -> int:
-    """One of the server's limits, or ours if it has none."""
-    (value,) = await client.uaclient.read_attributes([limit], ua.AttributeIds.Value)
-    stated = value.Value.Value if value.Value is not None else None
-    return min(int(stated), _PER_CALL) if stated else _PER_CALL

@@ -8,8 +8,6 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,9 +15,7 @@ from typing import Any
 import paho.mqtt.client as mqtt
 import pytest
 from asyncua import Server, ua
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 from paho.mqtt.enums import CallbackAPIVersion
 from pymodbus.constants import ExcCodes
 from pymodbus.pdu import ExceptionResponse, ModbusPDU
@@ -28,6 +24,7 @@ from pymodbus.server import ModbusSerialServer, ModbusTcpServer, ModbusTlsServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from gateway.bus.broker import executable
+from tests.certificates import made
 
 
 def free_port() -> int:
@@ -47,19 +44,9 @@ def needs(program: str) -> str:
 
 def certificate(folder: Path) -> tuple[Path, Path]:
     """Write a self-signed certificate of 127.0.0.1 and its key; give their paths."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "device")])
-    now = datetime.now(UTC)
-    cert = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    (folder / "cert.pem").write_bytes(cert.public_bytes(pem))
-    plain = serialization.NoEncryption()
-    (folder / "key.pem").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
+    device = made("device", uri=None, dns=(), ca=True, path_length=0, usage=None, purposes=())
+    (folder / "cert.pem").write_bytes(device.certificate.public_bytes(Encoding.PEM))
+    device.write_key(folder / "key.pem")
     return folder / "cert.pem", folder / "key.pem"
 
 
@@ -100,7 +87,7 @@ class ModbusRig:
 
     async def stop(self) -> None:
         if self._server is not None:
-            await self._server.shutdown()  # type: ignore[no-untyped-call]
+            await self._server.shutdown()  # type: ignore[no-untyped-call]  # pymodbus says no types here
             self._server = None
 
     async def _answer(
@@ -169,7 +156,7 @@ async def modbus_units(
     try:
         yield port
     finally:
-        await server.shutdown()  # type: ignore[no-untyped-call]
+        await server.shutdown()  # type: ignore[no-untyped-call]  # pymodbus says no types here
 
 
 # --- OPC UA -------------------------------------------------------------------------------

@@ -16,7 +16,8 @@ B = TypeVar("B")
 AT_ONCE: Final = 500
 """Nodes per request where the server names no limit, or a higher one: our choice."""
 
-_PER_READ: Final = ua.NodeId(ua.Int32(11705))
+PER_READ: Final = ua.NodeId(ua.Int32(11705))
+PER_MONITORED_ITEMS: Final = ua.NodeId(ua.Int32(11714))
 _PER_BROWSE: Final = ua.NodeId(ua.Int32(11710))
 _PER_TRANSLATE: Final = ua.NodeId(ua.Int32(11712))
 _HIERARCHICAL: Final = ua.NodeId(ua.Int32(ua.ObjectIds.HierarchicalReferences))
@@ -127,8 +128,14 @@ class Calls:
 
 async def calls(client: Client, *, most: int = 0) -> Calls:
     """Ask a server what it takes at once; return how to ask it. `most` bounds the references of browsing."""
-    limits = await Calls(client, 3, 0, 0).read([_PER_READ, _PER_BROWSE, _PER_TRANSLATE])
-    return Calls(client, *[_limit(value) for value in limits], most=most)
+    limits = await Calls(client, 3, 0, 0).read([PER_READ, _PER_BROWSE, _PER_TRANSLATE])
+    return Calls(client, *[_limit(value, AT_ONCE) for value in limits], most=most)
+
+
+async def per_call(client: Client, limit: ua.NodeId, most: int) -> int:
+    """Return one of the server's operation limits; `most` where it names none, or a higher one."""
+    (value,) = await client.uaclient.read_attributes([limit], ua.AttributeIds.Value)
+    return _limit(value, most)
 
 
 def path(start: ua.NodeId, names: Sequence[ua.QualifiedName]) -> ua.BrowsePath:
@@ -171,6 +178,6 @@ def _below(node: ua.NodeId) -> ua.BrowseDescription:
     )
 
 
-def _limit(value: ua.DataValue) -> int:
+def _limit(value: ua.DataValue, most: int) -> int:
     stated = value.Value.Value if value.Value is not None else None
-    return min(stated, AT_ONCE) if isinstance(stated, int) and stated > 0 else AT_ONCE
+    return min(stated, most) if isinstance(stated, int) and stated > 0 else most

@@ -19,7 +19,7 @@ from asyncua import Client, ua
 
 from connectors._found import Found, Search
 from connectors._opcua.calls import Calls, calls, local
-from connectors._opcua.endpoints import choose, offer, user_token
+from connectors._opcua.endpoints import choose, new_client, offer, user_token
 from connectors._opcua.endpoints import discover as endpoints_of
 from connectors._opcua.metadata import Metadata, describe
 from connectors._opcua.node import Name, Node, in_opc_ua, parse
@@ -109,7 +109,7 @@ def _parsed(url: str) -> tuple[SplitResult, str]:
 async def _endpoints(where: SplitResult, timeout_s: float) -> Sequence[ua.EndpointDescription]:
     try:
         async with asyncio.timeout(2 * timeout_s):
-            return await endpoints_of(_client(where, timeout_s), where.geturl())
+            return await endpoints_of(new_client(where.geturl(), timeout_s), where.geturl())
     except TimeoutError:  # an OSError too, and told by the caller
         raise
     except OSError as error:
@@ -120,16 +120,9 @@ async def _endpoints(where: SplitResult, timeout_s: float) -> Sequence[ua.Endpoi
         raise ConnectionError(f"{where.netloc} does not answer as an OPC UA server does: {error}") from error
 
 
-def _client(where: SplitResult, timeout_s: float) -> Client:
-    client = Client(where.geturl(), timeout=timeout_s)
-    client.name = client.description = "itot-gateway"
-    client.application_uri = "urn:itot-gateway:client"
-    return client
-
-
 @asynccontextmanager
 async def _session(where: SplitResult, timeout_s: float) -> AsyncIterator[Client]:
-    client = _client(where, timeout_s)
+    client = new_client(where.geturl(), timeout_s)
     async with asyncio.timeout(2 * timeout_s):
         await client.connect()
     try:

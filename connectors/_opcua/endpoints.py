@@ -34,6 +34,14 @@ _TOKENS: Final = {
 }
 
 
+def new_client(url: str, timeout_s: float) -> Client:
+    """Return a client that says who we are."""
+    client = Client(url, timeout=timeout_s)
+    client.name = client.description = "itot-gateway"
+    client.application_uri = "urn:itot-gateway:client"
+    return client
+
+
 async def discover(client: Client, url: str) -> Sequence[ua.EndpointDescription]:
     """Ask for the endpoints, over a connection of its own, so that a session that may be resumed is not disturbed."""
     asking = Client(url, timeout=client.uaclient._timeout)

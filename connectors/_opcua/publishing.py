@@ -26,8 +26,8 @@ _FAULT: Final = ua.ObjectIds.ServiceFault_Encoding_DefaultBinary
 class Publishing:
     """One subscription, from its creation to its end, over any number of sessions.
 
-    `sequence` is the number of the last notification that came. `counts` has `publishes`, `keep_alives`, `changes`,
-    `republished`, `notifications_lost`.
+    `sequence` is the number of the last notification that came, `emit` who gets what comes next. `counts` has
+    `publishes`, `keep_alives`, `changes`, `republished`, `notifications_lost`.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Publishing:
         self.subscription = subscription
         self.sequence = 0
         self._silence_s = silence_s
-        self._emit = emit
+        self.emit = emit
         self._clock = clock
         self._counts = counts
         self._stored = stored
@@ -69,7 +69,7 @@ class Publishing:
     async def catch_up(self, client: Client) -> None:
         """After a reconnect: ask for the notifications that were sent meanwhile, until there are no more."""
         while await self._republish(client, _following(self.sequence)):
-            self._counts["republished"] += 1
+            pass
 
     async def _next(self, arrived: "asyncio.Queue[asyncio.Future[Any]]") -> "asyncio.Future[Any]":
         try:
@@ -100,20 +100,17 @@ class Publishing:
             return
         if published.subscription != self.subscription:
             return  # of one that a former session left behind
-        if not (published.changes or published.events or published.status is not None):
-            self._counts["keep_alives"] += 1
-            await self._fill(client, published.sequence)
-            return
         await self._fill(client, published.sequence)
-        await self._accept(published)
+        if published.changes or published.events or published.status is not None:
+            await self._accept(published)
+        else:
+            self._counts["keep_alives"] += 1
 
     async def _fill(self, client: Client, sequence: int) -> None:
         """Ask for the notifications between the last one and this one."""
         while self.sequence and _following(self.sequence) != sequence:
             number = _following(self.sequence)
-            if await self._republish(client, number):
-                self._counts["republished"] += 1
-            else:
+            if not await self._republish(client, number):
                 self._counts["notifications_lost"] += 1
                 self.sequence = number
 
@@ -129,6 +126,7 @@ class Publishing:
         published = republish_response(checked(body), self._clock.now_ns())
         if published.sequence != number:
             return False  # some servers send an empty one for what they do not have
+        self._counts["republished"] += 1
         await self._accept(published)
         return True
 
@@ -137,7 +135,7 @@ class Publishing:
         self.sequence = published.sequence
         self._counts["changes"] += published.changes
         if published.batches:
-            self._emit(*published.batches)
+            self.emit(*published.batches)
             await self._stored()
         self._acknowledge.append(published.sequence)
         if published.status is not None:

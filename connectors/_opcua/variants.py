@@ -1,11 +1,11 @@
 """What OPC UA values are in columns: kind by the built-in type, quality as it came, source time or the next best.
 
-Values of a message are sorted into one column per kind (OPC 10000-6, 5.1.2). `batches` does so per value in Python,
-for where asyncua has made an object of each; its rules are those of records.py, which has the bytes only.
+Values of a message are sorted into one column per kind (OPC 10000-6, 5.1.2). The rules for values one by one are here;
+records.py has them for whole columns where it can.
 """
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
@@ -41,16 +41,6 @@ _TIME_MIN: Final = 365 * 24 * 3600 * 10_000_000
 """1602 in ticks. All of the year 1601 is "no time" here, which the standard says of its beginning only."""
 _NS: Final = 100
 _LATEST_NS: Final = (1 << 63) - 1
-
-
-def batches(changes: Iterable[tuple[int, ua.DataValue]], now_ns: int) -> list[Batch]:
-    """Return the changes, pairs of tag number and value, as one batch per kind, in order of arrival."""
-    return columns([_row(tag, data) for tag, data in changes], now_ns)
-
-
-def _row(tag: int, data: ua.DataValue) -> Row:
-    kind, value = kind_value(data.Value)
-    return kind, tag, _ticks(data.SourceTimestamp), _ticks(data.ServerTimestamp), value, _code(data.StatusCode)
 
 
 def columns(rows: Sequence[Row], now_ns: int) -> list[Batch]:
@@ -126,13 +116,5 @@ def json_value(value: Any) -> Any:
             return str(value)
 
 
-def _ticks(time: datetime | None) -> int:
-    return 0 if time is None else int(ua.datetime_to_win_epoch(time))
-
-
 def _aware(time: datetime) -> datetime:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
-
-
-def _code(status: ua.StatusCode | None) -> int:
-    return 0 if status is None else int(status.value)

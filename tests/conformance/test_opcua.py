@@ -3,13 +3,14 @@
 import asyncio
 import logging
 from contextlib import suppress
+from functools import partial
 
 import pytest
 from asyncua import ua
 
 from gateway.contracts import DeviceError
 from tests import servers
-from tests.conformance.test_connectors import PATIENCE_S, RIGS, build, running
+from tests.conformance.test_connectors import PATIENCE_S, RIGS, Heard, build, running
 
 RIG = RIGS["opcua"]
 
@@ -58,6 +59,10 @@ async def test_a_server_that_publishes_nothing_any_more_is_silent() -> None:
             assert "no publish response" in str(await task)
 
 
+def shows(heard: Heard, temperature: float) -> bool:
+    return bool(heard.value["temperature"] == temperature)
+
+
 async def test_what_changed_while_the_line_was_down_arrives_once(caplog: pytest.LogCaptureFixture) -> None:
     """The old session is taken up again, so the server is left with one, and its subscription goes on."""
     caplog.set_level(logging.CRITICAL, "asyncua")
@@ -79,9 +84,9 @@ async def test_what_changed_while_the_line_was_down_arrives_once(caplog: pytest.
                 value = 100.0 + round_
                 await server.set("Temperature", ua.Variant(value, ua.VariantType.Double))
                 await line.join()
-                await heard.until(lambda value=value: heard.value["temperature"] == value)  # type: ignore[misc]
+                await heard.until(partial(shows, heard, value))
             await server.set("Temperature", ua.Variant(103.0, ua.VariantType.Double))
-            await heard.until(lambda: heard.value["temperature"] == 103.0)
+            await heard.until(partial(shows, heard, 103.0))
             assert connector.counts["resumed"] >= 2  # the first cut may come before all items are there
             assert len(server.sessions()) == 1
             stop.set()

@@ -160,7 +160,7 @@ async def secured(
 async def test_exactly_the_policy_and_mode_that_are_configured_are_used(tmp_path: Path, policy: str, mode: str) -> None:
     async with secured(tmp_path, EVERY) as rig:
         client = await rig.connect(policy=policy, mode=mode)
-        channel = client.uaclient.protocol._connection.security_policy  # type: ignore[union-attr]
+        channel = client.uaclient.protocol._connection.security_policy  # type: ignore[union-attr]  # it is connected
         assert channel.URI.rpartition("#")[2].lower().replace("_", "") == policy.replace("_", "")
         assert channel.Mode.name.lower() == mode.replace("_", "")
         assert await client.nodes.server_state.read_value() == ua.ServerState.Running
@@ -353,7 +353,7 @@ async def test_a_session_cannot_talk_us_out_of_encrypting_the_password(tmp_path:
             sent.append(parameters)
             return await activate(parameters)
 
-        client.uaclient.activate_session = seen  # type: ignore[method-assign]
+        client.uaclient.activate_session = seen  # type: ignore[method-assign]  # looked at on its way
         await enter()
         await client.disconnect()
     (parameters,) = sent

@@ -44,7 +44,7 @@ async def drive() -> AsyncIterator[Drive]:
     try:
         yield one
     finally:
-        await server.shutdown()  # type: ignore[no-untyped-call]
+        await server.shutdown()  # type: ignore[no-untyped-call]  # pymodbus says no types here
 
 
 def configuration(folder: Path, port: int) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors._opcua.decode import DecodeError, Published, publish_response, read_response
-from connectors._opcua.variants import batches
 from gateway.model import Batch, Kind
+from tests.changes import batches
 from tests.property.strategies import BITS, UINT32, rows
 
 NOW_NS: Final = 1_767_592_800_000_000_000

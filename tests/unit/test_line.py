@@ -23,7 +23,8 @@ from tests.simulation.loop import LoopClock, simulate
 
 TCP = Endpoint("modbus", "device", 502)
 RTU = Endpoint("modbus+rtu", "device", 4001)
-SERIAL = Endpoint("modbus+rtu", serial=Serial("/dev/ttyX", 19_200))
+PORT = Serial("/dev/ttyX", 19_200)
+SERIAL = Endpoint("modbus+rtu", serial=PORT)
 UDP = Endpoint("modbus+udp", "device", 502)
 
 
@@ -175,7 +176,7 @@ def test_a_transaction_that_once_was_late_may_be_used_again() -> None:
 
 def test_on_a_serial_line_it_is_quiet_for_a_while_after_a_silence() -> None:
     device = Device(delay=lambda serial, unit: {1: None, 3: 1.9}.get(serial, 0.01))
-    one, end_s = unit(), 1.0 + SERIAL.serial.frame_s  # type: ignore[union-attr]
+    one, end_s = unit(), 1.0 + PORT.frame_s
 
     async def work(made: Line) -> list[Answer | None]:
         return [answer for _ in range(4) for answer in await made.ask(one, [read(3, 5, 3)])]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from asyncua import ua
 
-from connectors._opcua.variants import batches
 from gateway.model import Kind
+from tests.changes import batches
 
 NOW_NS = 1_767_592_800_000_000_000
 Type = ua.VariantType

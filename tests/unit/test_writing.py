@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from connectors._modbus import pdu
-from connectors._modbus.blocks import Span
+from connectors._modbus.blocks import Area, Span
 from connectors._modbus.coding import Coding
 from connectors._modbus.pdu import SILENT, Answer, Request
 from connectors._modbus.scan import Point
@@ -50,9 +50,9 @@ class Device:
         return Answer(asked[2:], 0, 1)
 
 
-def point(coding: Coding, *, area: str = "holding", factor: int | None = None) -> Point:
+def point(coding: Coding, *, area: Area = "holding", factor: int | None = None) -> Point:
     factor_at = None if factor is None else Span("holding", factor, 1)
-    return Point("tag", Span(area, 40, coding.registers), coding, factor_at)  # type: ignore[arg-type]
+    return Point("tag", Span(area, 40, coding.registers), coding, factor_at)
 
 
 @pytest.mark.parametrize(
