@@ -24,6 +24,13 @@ class Framing(Protocol):
         """Return what to send."""
         ...
 
+    def expected(self, transaction: int, unit: int, begin: bytes, length: int) -> tuple[bytes, int]:
+        """Return how a frame begins whose PDU begins so and has this length, and how long it is.
+
+        Nothing and 0 where the beginning does not prove that the frame is whole and sound.
+        """
+        ...
+
     def split(self, stream: bytes) -> tuple[list[Frame], int]:
         """Return the whole frames at the beginning of a stream, and how many bytes they are.
 
@@ -39,6 +46,9 @@ class Mbap:
 
     def frame(self, transaction: int, unit: int, pdu: bytes) -> bytes:
         return _HEADER.pack(transaction, 0, 1 + len(pdu), unit) + pdu
+
+    def expected(self, transaction: int, unit: int, begin: bytes, length: int) -> tuple[bytes, int]:
+        return _HEADER.pack(transaction, 0, 1 + length, unit) + begin, _HEADER.size + length
 
     def split(self, stream: bytes) -> tuple[list[Frame], int]:
         frames: list[Frame] = []
@@ -62,6 +72,9 @@ class Rtu:
     def frame(self, transaction: int, unit: int, pdu: bytes) -> bytes:
         body = bytes((unit,)) + pdu
         return body + crc16(body)
+
+    def expected(self, transaction: int, unit: int, begin: bytes, length: int) -> tuple[bytes, int]:
+        return b"", 0
 
     def split(self, stream: bytes) -> tuple[list[Frame], int]:
         frames: list[Frame] = []

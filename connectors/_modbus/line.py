@@ -1,9 +1,9 @@
 """A line: one connection to one endpoint, shared by the units behind it.
 
 Units take turns. In its turn a unit has as many requests on their way as it takes (depth.py), until it has its
-answers or others have waited for one round. Whatever is received is checked against what was asked: transaction,
-unit, function, byte count. An answer that came too late is known by its transaction; where there are none (RTU) the
-link is renewed, or a serial line left alone for a while, so that it is never taken for the next answer.
+answers or others have waited for one round. What is on its way, and what comes for it, is the business of flight.py.
+An answer that came too late is known by its transaction; where there are none (RTU) the link is renewed, or a serial
+line left alone for a while, so that it is never taken for the next answer.
 Nothing here is a task: whoever asks waits for a future, and answers, timers and losses move things on.
 """
 
@@ -16,9 +16,10 @@ from functools import partial
 from typing import Final
 
 from connectors._modbus.endpoint import Endpoint
-from connectors._modbus.frames import Frame, Framing, Mbap, Rtu
+from connectors._modbus.flight import Flight
+from connectors._modbus.frames import Framing, Mbap, Rtu
 from connectors._modbus.link import Link, Lost, Received, open_link
-from connectors._modbus.pdu import SILENT, Answer, Request, judge
+from connectors._modbus.pdu import SILENT, Answer, Request
 from connectors._modbus.unit import Exchange, Unit
 from gateway.contracts import Clock
 
@@ -27,7 +28,7 @@ _SILENCES_MAX: Final = 3
 _PROBE_S: Final = 0.1
 """A unit that was silent is given so much, and four times what an answer usually takes: others wait meanwhile."""
 
-Open = Callable[[Endpoint, Framing, ssl.SSLContext | None, Received, Lost], Awaitable[Link]]
+Open = Callable[[Endpoint, ssl.SSLContext | None, Received, Lost], Awaitable[Link]]
 
 
 class Line:
@@ -39,7 +40,7 @@ class Line:
         self.endpoint = endpoint
         self._clock = clock
         self._framing: Framing = Rtu() if endpoint.scheme == "modbus+rtu" else Mbap()
-        self._open = partial(open_, endpoint, self._framing, tls)
+        self._open = partial(open_, endpoint, tls)
         self._lossy = endpoint.serial is not None or endpoint.scheme == "modbus+udp"
         self._opening = asyncio.Lock()
         self._link: Link | None = None
@@ -47,9 +48,7 @@ class Line:
         self._queue: deque[Exchange] = deque()
         self._turn: Exchange | None = None
         self._turn_began, self._turn_sent = 0.0, 0
-        self._waiting: dict[int, tuple[int, float]] = {}  # transaction -> number of the request, when it was sent
-        self._late: dict[int, Unit] = {}
-        self._transaction = 0
+        self._flight = Flight(self._framing, lossy=self._lossy)
         self._silences = 0
         self._grace_s = self._free_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -109,13 +108,12 @@ class Line:
                 timer.cancel()
         self._timer = self._pace = None
         link, self._link = self._link, None
-        self._waiting.clear()
-        self._late.clear()
+        self._flight.forget()
         if link is not None:
             link.close()
 
     def _link_lost(self, error: Exception) -> None:
-        if self._turn is not None and len(self._waiting) > 1 and not self._turn.unit.depth.settled:
+        if self._turn is not None and len(self._flight) > 1 and not self._turn.unit.depth.settled:
             self._turn.unit.depth.lost(self._turn.depth)
         self._fail(str(error))
 
@@ -142,7 +140,7 @@ class Line:
         """Do what can be done now: send more, end a turn, begin the next."""
         now = asyncio.get_running_loop().time()
         turn = self._turn
-        if turn is not None and not self._waiting and (self._queue or not turn.todo or self._free(turn) > now):
+        if turn is not None and not self._flight and (self._queue or not turn.todo or self._free(turn) > now):
             self._end_turn(turn, now)
             turn = None
         if turn is None:
@@ -184,22 +182,17 @@ class Line:
 
     def _send(self, turn: Exchange, now: float) -> None:
         assert self._link is not None
-        unit, frames = turn.unit, []
+        unit, waiting = turn.unit, len(self._flight)
         depth = 1 if self._lossy or unit.paced or not self._framing.numbered else turn.depth
-        n = min(len(turn.todo), depth - len(self._waiting))
-        if n <= 0 or self._free(turn) > now:
+        n = min(len(turn.todo), depth - waiting)
+        if n <= 0 or waiting > depth // 2 or self._free(turn) > now:  # several at once cost one write
             return
-        for _ in range(n):
-            number = turn.todo.popleft()
-            self._transaction = self._transaction % 0xFFFF + 1
-            self._waiting[self._transaction] = (number, now)
-            self._late.pop(self._transaction, None)
-            frames.append(self._framing.frame(self._transaction, unit.number, turn.requests[number].pdu))
+        frames = self._flight.send(unit, turn.requests, [turn.todo.popleft() for _ in range(n)], now)
         unit.sent(n, now)
         self._turn_sent += n
         if not self._framing.numbered:
             self._link.forget()
-        self._link.send(b"".join(frames), several=len(self._waiting) > 1)
+        self._link.send(frames, several=waiting + n > 1)
         self._look_at(now + self._patience_s(unit))
 
     def _withdraw(self, exchange: Exchange) -> None:
@@ -212,38 +205,20 @@ class Line:
 
     # --- answers --------------------------------------------------------------------------
 
-    def _received(self, frames: Sequence[Frame]) -> None:
-        now_ns = self._clock.now_ns()
-        for frame in frames:
-            wrong = self._take(frame, now_ns)
-            if wrong and not self._lossy:
-                self._link_lost(ConnectionError(wrong))
-                return
-        if self.endpoint.serial is not None:
-            now = asyncio.get_running_loop().time()
-            self._free_at = max(self._free_at, now + self.endpoint.serial.gap_s)
-        self._go_on()
-
-    def _take(self, frame: Frame, now_ns: int) -> str:
-        """Match a frame with what was asked; return what is wrong with it, if anything."""
-        transaction, unit_number, pdu = frame
-        if transaction is None:
-            transaction = next(iter(self._waiting), 0)
-        turn = self._turn
-        if turn is None or transaction not in self._waiting:
-            if (late := self._late.pop(transaction, None)) is not None:
-                late.counts["late"] += 1
-            return "" if late else "answer that nobody asked for"
-        number, _ = self._waiting[transaction]
-        request, unit = turn.requests[number], turn.unit
-        answer = judge(request, pdu, now_ns) if unit_number == unit.number else None
-        if answer is None:
-            asked, came = f"{request.pdu[:5].hex()} of unit {unit.number}", f"{pdu[:5].hex()} of {unit_number}"
-            return f"the answer to {asked} does not belong to it: {came}, {len(pdu)} bytes"
-        del self._waiting[transaction]
-        self._silences, self._grace_s = 0, 0.0
-        turn.take(number, answer)
-        return ""
+    def _received(self, stream: bytes) -> int:
+        """Take what has come; return how many bytes that were. Raises ConnectionError for what cannot be a frame."""
+        answers, used = self._flight.arrived(stream, self._clock.now_ns())
+        if answers:
+            assert self._turn is not None
+            for number, answer in answers:
+                self._turn.take(number, answer)
+            self._silences, self._grace_s = 0, 0.0
+        if used:
+            if self.endpoint.serial is not None:
+                now = asyncio.get_running_loop().time()
+                self._free_at = max(self._free_at, now + self.endpoint.serial.gap_s)
+            self._go_on()
+        return used
 
     # --- silence --------------------------------------------------------------------------
 
@@ -264,10 +239,9 @@ class Line:
     def _look(self) -> None:
         """See whether the oldest request has waited too long."""
         self._timer = None
-        if self._turn is None or not self._waiting:
+        if self._turn is None or not self._flight:
             return
-        _, sent = next(iter(self._waiting.values()))
-        at = sent + self._patience_s(self._turn.unit)
+        at = self._flight.oldest + self._patience_s(self._turn.unit)
         if at > asyncio.get_running_loop().time():
             self._look_at(at)
         else:
@@ -277,7 +251,7 @@ class Line:
         unit = turn.unit
         unit.counts["timeouts"] += 1
         self._turn_sent = 0  # it says nothing about the usual time of an answer
-        unanswered = [number for number, _ in self._waiting.values()]
+        unanswered = self._flight.numbers
         if turn.depth > 1:
             turn.depth, turn.lost_at = 1, turn.depth
             turn.again(unanswered)
@@ -296,10 +270,9 @@ class Line:
 
     def _abandon(self, unit: Unit) -> None:
         """Nobody waits for what is on its way; see to it that it is not taken for something else, and go on."""
-        self._late |= dict.fromkeys(self._waiting, unit)
-        self._waiting.clear()
+        self._flight.give_up()
         if self.endpoint.serial is not None:
-            self._late.clear()
+            self._flight.forget()
             self._free_at = asyncio.get_running_loop().time() + unit.timeout_s
         elif not self._framing.numbered or self._silences >= _SILENCES_MAX:
             self._renew()

@@ -3,12 +3,11 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, Protocol, cast
 
 from connectors._modbus.endpoint import Endpoint, Serial
-from connectors._modbus.frames import Frame, Framing
 
 _QUICKACK: Final = getattr(socket, "TCP_QUICKACK", None)
 """Linux: acknowledge at once. A device that waits for the acknowledgement of one answer before it sends the next
@@ -22,7 +21,11 @@ else:
     _UNSETTABLE = (ValueError, termios.error)
 """What pyserial raises for a baud rate that a port does not have, and if a port goes while it is set."""
 
-Received = Callable[[Sequence[Frame]], None]
+Received = Callable[[bytes], int]
+"""Takes what has been received and not been taken yet; returns how many bytes of it are taken now.
+
+Raises ConnectionError for what cannot be a frame.
+"""
 Lost = Callable[[Exception], None]
 
 
@@ -42,12 +45,10 @@ class Link(Protocol):
         ...
 
 
-async def open_link(
-    endpoint: Endpoint, framing: Framing, tls: ssl.SSLContext | None, received: Received, lost: Lost
-) -> Link:
-    """Open a link. `received` gets the frames of one segment together, `lost` why the link is gone. Raises OSError."""
+async def open_link(endpoint: Endpoint, tls: ssl.SSLContext | None, received: Received, lost: Lost) -> Link:
+    """Open a link. `received` gets what comes, `lost` why the link is gone. Raises OSError."""
     loop = asyncio.get_running_loop()
-    wire = _Wire(framing, received, lost, noisy=endpoint.serial is not None)
+    wire = _Wire(received, lost, noisy=endpoint.serial is not None)
     if endpoint.serial is not None:
         _open_serial(endpoint, endpoint.serial, wire)
     elif endpoint.scheme == "modbus+udp":
@@ -74,8 +75,7 @@ def _open_serial(endpoint: Endpoint, serial: Serial, wire: "_Wire") -> None:
 class _Wire(asyncio.Protocol, asyncio.DatagramProtocol):
     """`noisy`: what is no frame may be a disturbance, and the link is no worse for it. `error` is why it is gone."""
 
-    def __init__(self, framing: Framing, received: Received, lost: Lost, *, noisy: bool) -> None:
-        self._framing = framing
+    def __init__(self, received: Received, lost: Lost, *, noisy: bool) -> None:
         self._received = received
         self._lost: Lost | None = lost
         self._noisy = noisy
@@ -112,22 +112,18 @@ class _Wire(asyncio.Protocol, asyncio.DatagramProtocol):
             self._socket.setsockopt(socket.IPPROTO_TCP, cast(int, _QUICKACK), 1)
         stream = self._rest + data if self._rest else data
         try:
-            frames, used = self._framing.split(stream)
-            self._rest = stream[used:]
+            self._rest = stream[self._received(stream) :]
         except ConnectionError as error:
             if self._noisy:
                 self.forget()
             else:
                 self._give_up(error)
-            return
-        if frames:
-            self._received(frames)
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
         if self._lost is None:
             return
         with suppress(ConnectionError):  # what is no frame may be anybody's
-            self._received(self._framing.split(data)[0])
+            self._received(data)
 
     def error_received(self, exc: Exception) -> None:
         self._give_up(exc)

@@ -121,7 +121,8 @@ class _Group:
         self._kind = kind
         self._type = TYPES[first.type]
         self._wire = np.dtype(f"S{2 * first.length}" if first.type == "string" else self._type.wire)
-        self._positions = np.array([positions(c, start) for c, start in zip(codings, at, strict=True)], dtype=np.intp)
+        self._good = np.zeros(len(codings), np.uint32)
+        self._bytes = _consecutive(np.array([positions(c, start) for c, start in zip(codings, at, strict=True)]))
         self._bits = np.array([(coding.bit or 0) % 8 for coding in codings], dtype=np.uint8)
         self._fields = _Fields(codings, self._wire) if any(coding.mask for coding in codings) else None
         self._sentinels = _Sentinels(codings, self._wire) if any(coding.invalid for coding in codings) else None
@@ -133,41 +134,55 @@ class _Group:
     def decode(
         self, image: NDArray[np.uint8], trouble: NDArray[np.uint32] | None
     ) -> tuple[NDArray[Any], NDArray[np.uint32]]:
-        raw = image[self._positions]
-        quality = np.zeros(len(raw), np.uint32) if trouble is None else trouble.copy()
+        raw = image[self._bytes].reshape(-1)
+        value: NDArray[Any]
+        quality = self._good if trouble is None else trouble
         if self._kind is Kind.BOOLEAN:
-            value: NDArray[Any] = ((raw[:, 0] >> self._bits) & 1).astype(np.bool_)
+            value = ((raw >> self._bits) & 1).astype(np.bool_)
         elif self._kind is Kind.OBJECT:
-            value = _texts(raw.view(self._wire)[:, 0])
+            value = _texts(raw.view(self._wire))
         else:
-            value = self._scaled(self._number(raw.view(self._wire)[:, 0], quality), image, quality)
-        if trouble is not None:
-            quality = np.where(trouble > 0, trouble, quality)
-        if quality.any():
+            value, quality = self._number(raw.view(self._wire), quality)
+            value, quality = self._scaled(value, quality, image)
+        if quality is not self._good:
             value[quality > 0] = _NOTHING.get(self._kind, 0)
         return value, quality
 
-    def _number(self, raw: NDArray[Any], quality: NDArray[np.uint32]) -> NDArray[Any]:
-        """The number that the bits are, counted on where it rolled over; marks in `quality` where they are none."""
+    def _number(self, raw: NDArray[Any], quality: NDArray[np.uint32]) -> tuple[NDArray[Any], NDArray[np.uint32]]:
+        """The number that the bits are, counted on where it rolled over, and where they are none."""
         value = raw if self._fields is None else self._fields.of(raw)
-        absent = None if self._sentinels is None else self._sentinels.rows(value)
+        if self._sentinels is not None:
+            quality = _marked(quality, self._sentinels.found(value), Quality.BAD_NO_DATA_AVAILABLE)
         if self._type.refine is not None:
             value, wrong = self._type.refine(value)
-            quality[wrong] = Quality.BAD_DECODING_ERROR
-        if absent is not None:
-            quality[absent] = Quality.BAD_NO_DATA_AVAILABLE
+            quality = _marked(quality, wrong, Quality.BAD_DECODING_ERROR)
         if value.dtype.kind == "f":
-            quality[np.isnan(value)] = Quality.BAD_NO_DATA_AVAILABLE
-        return value if self._totals is None else self._totals(value.astype(np.int64), quality == 0)
+            quality = _marked(quality, np.isnan(value), Quality.BAD_NO_DATA_AVAILABLE)
+        return value if self._totals is None else self._totals(value.astype(np.int64), quality == 0), quality
 
-    def _scaled(self, value: NDArray[Any], image: NDArray[np.uint8], quality: NDArray[np.uint32]) -> NDArray[Any]:
+    def _scaled(
+        self, value: NDArray[Any], quality: NDArray[np.uint32], image: NDArray[np.uint8]
+    ) -> tuple[NDArray[Any], NDArray[np.uint32]]:
         if self._scale is not None:
             value = self._scale.apply(value)
         if self._factors is not None:
             exponent = image[self._factors].view(">i2")[:, 0]
-            quality[np.abs(exponent.astype(np.int32)) > FACTOR_MAX] = Quality.BAD_NO_DATA_AVAILABLE
+            absurd = np.abs(exponent.astype(np.int32)) > FACTOR_MAX
+            quality = _marked(quality, absurd, Quality.BAD_NO_DATA_AVAILABLE)
             value = _powers(value, exponent)
-        return value.astype(self._kind.dtype)
+        return value.astype(self._kind.dtype), quality
+
+
+def _consecutive(positions: NDArray[np.intp]) -> NDArray[np.intp] | slice:
+    """The positions as an index: a slice where they count up, which numpy takes without looking them up."""
+    flat = positions.reshape(-1)
+    counts_up = (np.diff(flat) == 1).all()
+    return slice(int(flat[0]), int(flat[-1]) + 1) if counts_up else flat
+
+
+def _marked(quality: NDArray[np.uint32], rows: NDArray[np.bool_], code: Quality) -> NDArray[np.uint32]:
+    """The quality, with this code in these rows unless something is known to be wrong with them."""
+    return np.where(rows & (quality == 0), np.uint32(code), quality) if np.count_nonzero(rows) else quality
 
 
 class _Fields:
@@ -215,9 +230,10 @@ class _Sentinels:
         self._rows = np.array([row for row, _ in pairs], dtype=np.intp)
         self._raw = np.array([as_written(raw, wire) for _, raw in pairs], dtype=wire)
 
-    def rows(self, raw: NDArray[Any]) -> NDArray[np.intp]:
-        rows: NDArray[np.intp] = self._rows[raw[self._rows] == self._raw]
-        return rows
+    def found(self, raw: NDArray[Any]) -> NDArray[np.bool_]:
+        found = np.zeros(len(raw), np.bool_)
+        found[self._rows[raw[self._rows] == self._raw]] = True
+        return found
 
 
 def _texts(raw: NDArray[Any]) -> NDArray[np.object_]:

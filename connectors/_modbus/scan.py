@@ -149,7 +149,8 @@ class Scan:
         self._codes = sorted(set(refused) - {0})  # each stands for a block that answers so, without being asked
         self._sizes = [block.count if block.bits else 2 * block.count for block in self.blocks]
         starts = [0, *accumulate(self._sizes)]
-        self._spare = max(2 * span.count for span in self._spans)
+        self._packed = [k for k, block in enumerate(self.blocks) if block.bits]
+        self._spare = bytes(max(2 * span.count for span in self._spans))
         at, block_of = [starts[-1]] * len(self._spans), np.zeros(len(self._spans), np.intp)
         for k, block in enumerate(self.blocks):
             for i in block.members:
@@ -248,14 +249,12 @@ class Scan:
     def _image(self, answers: Sequence[Answer | None]) -> NDArray[np.uint8]:
         """All answers end to end: registers as they came, a byte for each bit; zeros where there is none."""
         parts = [
-            bytes(size)
-            if answer is None or not answer.data
-            else _unpacked(answer.data, size)
-            if block.bits
-            else answer.data
-            for answer, block, size in zip(answers, self.blocks, self._sizes, strict=True)
+            answer.data if answer is not None and answer.data else bytes(size)
+            for answer, size in zip(answers, self._sizes, strict=True)
         ]
-        parts.append(bytes(self._spare))
+        for k in self._packed:
+            parts[k] = _unpacked(parts[k], self._sizes[k])
+        parts.append(self._spare)
         return np.frombuffer(b"".join(parts), np.uint8)
 
 
@@ -291,7 +290,7 @@ class _Planned:
     def batch(self, image: NDArray[np.uint8], time: NDArray[np.int64]) -> Batch:
         """Decode; `time` is per block."""
         value, quality = self._column.decode(image)
-        return Batch(self._tags, time[self._block_of], value, quality)
+        return Batch(self._tags, time.take(self._block_of), value, quality)
 
     def troubled(self, image: NDArray[np.uint8], time: NDArray[np.int64], trouble: NDArray[np.uint32]) -> Batch:
         """Decode; `time` and `trouble` are per block. Rows of blocks that were not asked for are left out."""

@@ -14,7 +14,7 @@ from connectors import modbus
 from gateway.bench.device import FIRST_VALUE
 from gateway.bench.limit import raw_sockets, raw_sockets_pipelined
 from gateway.bench.measured import Measured, meanwhile
-from gateway.bench.peers import libmodbus, pymodbus
+from gateway.bench.peers import libmodbus, pymodbus, pymodbus_on_our_loop
 from gateway.clock import SystemClock, loop_factory
 from gateway.contracts import Connector, Device
 from gateway.model import Batch, Catalog, Tag
@@ -38,6 +38,7 @@ def measure(ports: Sequence[int], values: int, duration_s: float) -> list[Measur
         raw_sockets_pipelined(ports, values, duration_s),
         libmodbus(ports, values, duration_s),
         pymodbus(ports, values, duration_s),
+        pymodbus_on_our_loop(ports, values, duration_s),
         *(_ours(name, ports, values, duration_s, **options) for name, options in IN_FLIGHT.items()),
     ]
 

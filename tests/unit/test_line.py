@@ -14,7 +14,7 @@ import pytest
 
 from connectors._modbus.depth import DEPTH_MAX, Depth
 from connectors._modbus.endpoint import Endpoint, Serial
-from connectors._modbus.frames import Framing, Mbap
+from connectors._modbus.frames import Framing, Mbap, Rtu
 from connectors._modbus.line import Line
 from connectors._modbus.link import Lost, Received
 from connectors._modbus.pdu import SILENT, Answer, read
@@ -48,13 +48,11 @@ class Device:
     asked: list[tuple[float, int]] = field(default_factory=list)
     lost: Lost | None = None
 
-    async def open(
-        self, endpoint: Endpoint, framing: Framing, tls: ssl.SSLContext | None, received: Received, lost: Lost
-    ) -> "Link":
+    async def open(self, endpoint: Endpoint, tls: ssl.SSLContext | None, received: Received, lost: Lost) -> "Link":
         await asyncio.sleep(0.001)
         self.opened += 1
         self.waiting, self.lost = 0, lost
-        return Link(self, framing, received, lost)
+        return Link(self, Rtu() if endpoint.scheme == "modbus+rtu" else Mbap(), received, lost)
 
 
 class Link:
@@ -97,12 +95,10 @@ class Link:
             return
         self._device.waiting -= 1
         try:
-            frames, _ = self._framing.split(answer)
+            self._received(answer)
         except ConnectionError as error:
             self.close()
             self._lost(error)
-        else:
-            self._received(frames)
 
 
 def unit(number: int = 1, *, timeout_s: float = 1.0, budget: float = 0.0, depth: int | None = 1) -> Unit:
