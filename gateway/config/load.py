@@ -7,7 +7,7 @@ URL decides; the same for signals. A template adds tags to a device, which the d
 import difflib
 import inspect
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -36,8 +36,9 @@ def load(
     document = read(path)
     config = _checked(Config, document.data, document, ())
     devices = {
-        name: _device(document, ("devices", name), keys, protocols, templates)
+        name: checked
         for name, keys in _mapping(document, "devices").items()
+        if (checked := _device(document, ("devices", name), keys, protocols, templates))
     }
     built = {
         name: _signal(document, ("signals", name), keys, signals)
@@ -45,7 +46,7 @@ def load(
     }
     if document.findings or config is None:
         raise ConfigError(document.findings)
-    return config.model_copy(update={"devices": devices, "signals": built}), document
+    return config.model_copy(update={"devices": Devices(devices), "signals": built}), document
 
 
 def schema(protocols: Mapping[str, ProtocolModule], signals: Mapping[str, SignalModule]) -> dict[str, Any]:
@@ -57,9 +58,30 @@ def schema(protocols: Mapping[str, ProtocolModule], signals: Mapping[str, Signal
     return whole.model_json_schema()
 
 
+class Devices(Mapping[str, Any]):
+    """Devices that have been checked, by name: model and keys. Each is made anew when somebody asks for it.
+
+    As long as it is there, a tag takes 2 KB; so a plant of 100,000 tags needs them for one device at a time.
+    """
+
+    def __init__(self, checked: Mapping[str, tuple[type[BaseModel], Any]]) -> None:
+        self._checked = checked
+
+    def __getitem__(self, name: str) -> Any:
+        model, keys = self._checked[name]
+        return model.model_validate(keys)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._checked)
+
+    def __len__(self) -> int:
+        return len(self._checked)
+
+
 def _device(
     document: Document, where: Where, keys: Any, protocols: Mapping[str, ProtocolModule], templates: Path
-) -> BaseModel | None:
+) -> tuple[type[BaseModel], Any] | None:
+    """The model of a device and its keys, those of its template included; None and findings if they do not fit."""
     if not isinstance(keys, dict):
         document.find(where, f"{_dotted(where)} must be a mapping", "write connect, asset and tags below it")
         return None
@@ -80,13 +102,15 @@ def _device(
     tags = keys.get("tags") or {}
     if isinstance(keys.get("template"), str) and isinstance(tags, dict):
         keys = keys | {"tags": _template(document, where, keys["template"], model, templates) | tags}
-    device = _checked(model, keys, document, where)
-    if device is not None and not device.model_dump(include={"tags"})["tags"]:
+    device: Any = _checked(model, keys, document, where)
+    if device is None:
+        return None
+    if not device.tags:
         document.find(where, f"{_dotted(where)} has no tags", "write some below tags, or name a template")
-    for name, tag in getattr(device, "tags", {}).items():
+    for name, tag in device.tags.items():
         if warning := getattr(tag, "warning", ""):
             document.warn((*where, "tags", name), f"{_dotted((*where, 'tags', name))}: {warning}")
-    return device
+    return model, keys
 
 
 def _template(document: Document, where: Where, name: str, model: type[BaseModel], templates: Path) -> dict[str, Any]:

@@ -6,10 +6,11 @@ newline at its end). A password that is written out in a URL is refused.
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import quote
 
 import yaml
@@ -26,6 +27,7 @@ from yaml.events import (
 from yaml.nodes import ScalarNode
 
 Where = tuple[str | int, ...]
+See = Callable[[Where, int], None]
 
 _PLACEHOLDER: Final = re.compile(r"\$\{(file:)?([^}]*)\}")
 _USER: Final = re.compile(r"[a-z.+]+://(?P<user>(?:\$\{[^}]*\}|[^@/])*)@")
@@ -55,23 +57,29 @@ class ConfigError(Exception):
 
 @dataclass(slots=True)
 class Document:
-    """A YAML file: plain dictionaries and lists, and the line of each key.
+    """A YAML file: its text, and what that says as plain dictionaries and lists.
 
     `findings` are wrong, `warnings` may be.
     """
 
     file: str
+    text: str
     data: dict[str, Any]
     findings: list[Finding] = field(default_factory=list)
     warnings: list[Finding] = field(default_factory=list)
-    lines: dict[Where, int] = field(default_factory=dict)
+    _lines: dict[Where, int] = field(default_factory=dict)
 
     def line(self, where: Sequence[str | int]) -> int:
-        """Return the line of a key, or of the nearest key above it that is written."""
+        """Return the line of a key, or of the nearest key above it that is written.
+
+        The lines of a large plant are twice its data, so they are looked up only when something is found.
+        """
+        if not self._lines:
+            self._lines = _lines(self.text)
         place = tuple(where)
-        while place and place not in self.lines:
+        while place and place not in self._lines:
             place = place[:-1]
-        return self.lines.get(place, 1)
+        return self._lines.get(place, 1)
 
     def find(self, where: Sequence[str | int], what: str, remedy: str = "") -> None:
         self.findings.append(Finding(self.file, self.line(where), what, remedy))
@@ -86,17 +94,11 @@ def read(path: Path, environment: Mapping[str, str] = os.environ) -> Document:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([Finding(str(path), 1, f"cannot be read: {error}")]) from error
-    document = Document(str(path), {})
+    document = Document(str(path), text, {})
     try:
-        loader = _Loader(text)
+        found = _built(text, document.find, environment)
     except yaml.YAMLError as error:
         raise _unreadable(path, text, error) from error
-    try:
-        found = _Builder(document, environment, loader).document()
-    except yaml.YAMLError as error:
-        raise _unreadable(path, text, error) from error
-    finally:
-        loader.dispose()
     if not isinstance(found, dict):
         raise ConfigError([Finding(str(path), 1, "is not a mapping", "write keys and values, such as `site: ...`")])
     document.data = found
@@ -136,16 +138,43 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), _first)
 
 
+class Find(Protocol):
+    """Takes what is wrong at a place, and the remedy."""
+
+    def __call__(self, where: Where, what: str, remedy: str = "") -> None: ...
+
+
+def _lines(text: str) -> dict[Where, int]:
+    """The line of every key of a text that has been read before."""
+    lines: dict[Where, int] = {}
+    with suppress(yaml.YAMLError):  # the lines before it are known
+        _built(text, _unheard, {}, lines.__setitem__)
+    return lines
+
+
+def _unheard(where: Where, what: str, remedy: str = "") -> None:
+    """What is wrong has been told when the text was read."""
+
+
+def _built(text: str, find: Find, environment: Mapping[str, str], see: See = lambda where, line: None) -> Any:
+    loader = _Loader(text)
+    try:
+        return _Builder(loader, find, environment, see).document()
+    finally:
+        loader.dispose()
+
+
 class _Builder:
-    """Makes plain objects of the parser's events, as they come, and notes the line of every key.
+    """Makes plain objects of the parser's events, as they come, and tells the line of every key to `see`.
 
     A tree of nodes would be easier and cost some 4 KB per tag of a large plant.
     """
 
-    def __init__(self, document: Document, environment: Mapping[str, str], loader: Any) -> None:
-        self._document = document
-        self._environment = environment
+    def __init__(self, loader: Any, find: Find, environment: Mapping[str, str], see: See) -> None:
         self._loader = loader  # a _Loader, whose published types say None where there never is one
+        self._find = find
+        self._environment = environment
+        self._see = see
         self._anchors: dict[str, Any] = {}
 
     def document(self) -> Any:
@@ -185,8 +214,8 @@ class _Builder:
             key = self._key(where)
             place = (*where, key)
             if key in found:
-                self._document.find(where, f"{_dotted(place)} is written twice, in line {line} again", "write it once")
-            self._document.lines[place] = line
+                self._find(where, f"{_dotted(place)} is written twice, in line {line} again", "write it once")
+            self._see(place, line)
             value = self._any(place)
             if key == "<<":
                 for mapping in value if isinstance(value, list) else [value]:
@@ -200,7 +229,7 @@ class _Builder:
         found: list[Any] = []
         while not self._loader.check_event(SequenceEndEvent):
             place = (*where, len(found))
-            self._document.lines[place] = self._loader.peek_event().start_mark.line + 1
+            self._see(place, self._loader.peek_event().start_mark.line + 1)
             found.append(self._any(place))
         self._loader.get_event()
         return found
@@ -246,7 +275,7 @@ class _Builder:
         end = user.end() if user else 0
         if user and not _PLACEHOLDER.fullmatch(user["user"].partition(":")[2] or "${}"):
             what = f"{_dotted(where)} has a password written out"
-            self._document.find(where, what, "keep it in the environment or a file: ${NAME} or ${file:/path/to/it}")
+            self._find(where, what, "keep it in the environment or a file: ${NAME} or ${file:/path/to/it}")
 
         def value(match: re.Match[str]) -> str:
             secret = self._value(match, where)
@@ -260,12 +289,10 @@ class _Builder:
             try:
                 return Path(name).read_text(encoding="utf-8").removesuffix("\n")
             except (OSError, UnicodeDecodeError) as error:
-                self._document.find(
-                    where, f"{_dotted(where)} needs the file {name}: {error}", "write the secret into it"
-                )
+                self._find(where, f"{_dotted(where)} needs the file {name}: {error}", "write the secret into it")
                 return ""
         if name not in self._environment:
-            self._document.find(where, f"{_dotted(where)} needs the environment variable {name}", f"export {name}=...")
+            self._find(where, f"{_dotted(where)} needs the environment variable {name}", f"export {name}=...")
         return self._environment.get(name, "")
 
 
