@@ -18,6 +18,7 @@ from gateway.config.schema import Config
 from gateway.config.yaml import ConfigError, Document, redacted
 from gateway.contracts import Clock, Connector, Device, ProtocolModule, Signal, SignalModule, Writer, at_once
 from gateway.model import Catalog, Tag
+from gateway.model.tag import NO_LABELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ def _tag(asset: str, name: str, keys: Any, device: str, protocol: ProtocolModule
         deadband=keys.deadband,
         low=low,
         high=high,
-        labels=keys.labels,
+        labels=keys.labels or NO_LABELS,
         writable=keys.write,
         limits=(keys.limits or keys.range) if keys.write else None,
     )

@@ -5,6 +5,7 @@ indexed by them. The catalog only grows; who stores it (the journal does) reserv
 order, before tags are added.
 """
 
+from array import array
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -16,15 +17,16 @@ from gateway.model.tag import Tag
 class Catalog:
     """An append-only list of tags, with their paths and assets looked up both ways.
 
-    `tags` and `assets` are indexed by number. Iterating yields the numbers of the tags that are configured;
-    those that are merely reserved (they were configured once) are left out.
+    `tags` and `assets` are indexed by number. Iterating yields the numbers of the tags that are configured,
+    in the order in which they were added; those that are merely reserved (they were configured once) are left out.
     """
 
     def __init__(self, tags: Iterable[Tag] = ()) -> None:
         self.tags: list[Tag] = []
         self.assets: list[str] = []
-        self._number: dict[str, int] = {}
-        self._configured: dict[int, None] = {}
+        self._number: dict[str, dict[str, int]] = {}  # by asset and name: whole paths would take another 70 bytes each
+        self._in_order = array("I")
+        self._configured = np.zeros(256, dtype=np.bool_)
         self._asset_number: dict[str, int] = {}
         self._asset_of = np.empty(256, dtype=np.uint32)
         for tag in tags:
@@ -34,18 +36,21 @@ class Catalog:
         return len(self.tags)
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self._configured)
+        return iter(self._in_order)
 
     def __getitem__(self, number: int) -> Tag:
         return self.tags[number]
 
     def __contains__(self, path: str) -> bool:
-        return self._number.get(path) in self._configured
+        number = self._found(path)
+        return number is not None and bool(self._configured[number])
 
     def add(self, tag: Tag) -> int:
         """Return the number of the tag; a known path keeps its number and takes the new description."""
         number = self._place(tag)
-        self._configured[number] = None
+        if not self._configured[number]:
+            self._configured[number] = True
+            self._in_order.append(number)
         return number
 
     def reserve(self, asset: str, name: str) -> None:
@@ -61,23 +66,38 @@ class Catalog:
 
     def number(self, path: str) -> int:
         """Return the number of a path. Raises KeyError if the path is not known."""
-        return self._number[path]
+        number = self._found(path)
+        if number is None:
+            raise KeyError(path)
+        return number
 
     def numbers(self, paths: Iterable[str]) -> NDArray[np.uint32]:
         """Return the numbers of these paths, shape (n,). Raises KeyError for the first that is not known."""
-        return np.array([self._number[path] for path in paths], dtype=np.uint32)
+        return np.array([self.number(path) for path in paths], dtype=np.uint32)
 
     @property
     def asset_of(self) -> NDArray[np.uint32]:
         """The number of the asset of each tag, shape (len(self),); the names are in `assets`."""
         return self._asset_of[: len(self.tags)]
 
+    def _found(self, path: str) -> int | None:
+        """The number of a path, wherever in it the asset ends and the name begins."""
+        end = path.rfind("/")
+        while end > 0:
+            number = self._number.get(path[:end], {}).get(path[end + 1 :])
+            if number is not None:
+                return number
+            end = path.rfind("/", 0, end)
+        return None
+
     def _place(self, tag: Tag) -> int:
-        number = self._number.setdefault(tag.path, len(self.tags))
-        if number == len(self.tags):
+        number = self._found(tag.path)
+        if number is None:
+            number = self._number.setdefault(tag.asset, {})[tag.name] = len(self.tags)
             self.tags.append(tag)
             if number == len(self._asset_of):
                 self._asset_of = np.resize(self._asset_of, 2 * number)
+                self._configured = np.r_[self._configured, np.zeros(number, np.bool_)]
         self.tags[number] = tag
         self._asset_of[number] = self.reserve_asset(tag.asset)
         return number

@@ -27,6 +27,14 @@ def test_reserved_numbers_are_not_configured_until_they_are_added() -> None:
     assert catalog.number("a/old") == 0
 
 
+def test_a_path_is_one_tag_wherever_its_asset_ends() -> None:
+    catalog = Catalog([Tag("a/b", "c/d")])
+    assert catalog.add(Tag("a/b/c", "d", unit="bar")) == 0
+    assert catalog.add(Tag("a", "b/c/d")) == 0
+    assert (catalog.number("a/b/c/d"), len(catalog)) == (0, 1)
+    assert ("a/b/c" in catalog, "a" in catalog, "/a/b/c/d" in catalog, "" in catalog) == (False,) * 4
+
+
 def test_numbers_of_many_paths_are_columns() -> None:
     catalog = Catalog([Tag("a", "x"), Tag("a", "y"), Tag("a", "z")])
     numbers = catalog.numbers(["a/z", "a/x"])
