@@ -18,7 +18,7 @@ import ssl
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final
 
 from connectors._modbus import endpoint, writing
@@ -30,8 +30,9 @@ from connectors._modbus.line import Line
 from connectors._modbus.options import DeviceOptions as DeviceOptions
 from connectors._modbus.options import TagOptions as TagOptions
 from connectors._modbus.options import Tls
+from connectors._modbus.points import Point, Points
 from connectors._modbus.profile import Profile
-from connectors._modbus.scan import Point, Scan
+from connectors._modbus.scan import Scan
 from connectors._modbus.unit import Unit
 from connectors._pace import due
 from gateway.contracts import Clock, Device, Emit
@@ -72,13 +73,9 @@ class Modbus:
         self._line = _line(device, where, clock)
         self._writing: asyncio.Lock = device.shared.setdefault(f"writing {where} {number}", asyncio.Lock())
         self._ask = partial(self._line.ask, self._unit)
-        self._points = {
-            int(n): _point(tag.name, keys)
-            for n, tag, keys in zip(device.numbers, device.tags, device.tag_options, strict=True)
-        }
-        for tag, point in zip(device.tags, self._points.values(), strict=True):
-            if tag.writable and point.span.area in ("input", "discrete"):
-                raise ValueError(f"{tag.name} cannot be written: nothing in {point.span.area} can")
+        for tag, keys in zip(device.tags, device.tag_options, strict=True):
+            if tag.writable and keys.at.area in ("input", "discrete"):
+                raise ValueError(f"{tag.name} cannot be written: nothing in {keys.at.area} can")
         polls: list[float] = [keys.poll or options.poll for keys in device.tag_options]
         self._periods_s = sorted(set(polls))
         self._scans = [self._scan(device, [i for i, poll in enumerate(polls) if poll == p]) for p in self._periods_s]
@@ -107,14 +104,14 @@ class Modbus:
 
     async def write(self, number: int, value: float | str | bool) -> Any:
         """Write one tag and return what the device has then (Writer in gateway/contracts.py)."""
+        point = next(point for scan in self._scans if (point := scan.point(number)))
         async with self._writing:  # two bits of a register, on a device that has no mask write
-            return await writing.write(partial(self._ask, first=True), self._points[number], value)
+            return await writing.write(partial(self._ask, first=True), point, value)
 
     def _scan(self, device: Device, rows: Sequence[int]) -> Scan:
-        numbers = device.numbers[rows]
         return Scan(
-            [self._points[int(number)] for number in numbers],
-            numbers,
+            Points(_point(device.tags[row].name, device.tag_options[row]) for row in rows),
+            device.numbers[rows],
             self._profile,
             gap=device.options.gap,
             registers_max=device.options.registers_max,
@@ -152,8 +149,12 @@ def _no_phrase() -> str:
     raise ValueError("tls: the key needs a pass phrase: write it to a file without one")
 
 
+_coding: Final = lru_cache(maxsize=1024)(Coding)
+"""Thousands of tags are coded in a few ways."""
+
+
 def _point(name: str, options: TagOptions) -> Point:
-    coding = Coding(
+    coding = _coding(
         type=options.wire,
         order=options.order,
         bit=options.at.bit,

@@ -36,7 +36,7 @@ class Block:
     area: Area
     start: int
     count: int
-    members: tuple[int, ...]
+    members: Sequence[int]
 
     @property
     def function(self) -> int:
@@ -106,7 +106,7 @@ def _join(
     return Block(block.area, block.start, stop - block.start, (*block.members, i))
 
 
-def _around(members: tuple[int, ...], spans: Sequence[Span]) -> Block:
+def _around(members: Sequence[int], spans: Sequence[Span]) -> Block:
     start = min(spans[i].start for i in members)
     stop = max(spans[i].stop for i in members)
     return Block(spans[members[0]].area, start, stop - start, members)

@@ -7,8 +7,8 @@ end to end. A device that refuses a block is asked for its halves, once, until i
 """
 
 import asyncio
+from array import array
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Final
 
@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectors._modbus.blocks import REGISTERS_MAX, Block, Span, between, halves, plan
-from connectors._modbus.coding import Coding
 from connectors._modbus.counters import Counters
 from connectors._modbus.pdu import ILLEGAL_FUNCTION, SILENT, UNREACHABLE, Answer, Request, read
+from connectors._modbus.points import Point
 from connectors._modbus.profile import Profile
 from connectors._modbus.registers import Column, columns
 from gateway.contracts import Clock, DeviceError, Emit
@@ -58,16 +58,6 @@ async def asked(ask: Ask, request: Request) -> Answer:
     return answer
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
-    """What a tag needs: its addresses, how they are coded, and its scale-factor register if it has one."""
-
-    name: str
-    span: Span
-    coding: Coding
-    factor: Span | None = None
-
-
 class Scan:
     """Reads its tags once per `poll`."""
 
@@ -87,13 +77,9 @@ class Scan:
         self._counters = Counters([point.name for point in points], ranges, profile.counters) if any(ranges) else None
         self._gap = gap
         self._registers_max = registers_max
-        self._spans = [point.span for point in points]
-        self._factor: dict[int, int] = {}
-        for i, point in enumerate(points):
-            if point.factor is not None:
-                self._factor[i] = len(self._spans)
-                self._spans.append(point.factor)
-        self._longest = max(span.count for span in self._spans)  # whatever is known, a value is asked for whole
+        scaled = [i for i, point in enumerate(points) if point.factor is not None]
+        self._factor = {i: len(points) + k for k, i in enumerate(scaled)}
+        self._longest = max(span.count for span in self._spans())  # whatever is known, a value is asked for whole
         self._probe_at = float("inf")
         self._plan()
 
@@ -125,6 +111,11 @@ class Scan:
         if not codes.isdisjoint(UNREACHABLE):
             raise DeviceError("the gateway in between cannot reach the unit", Quality.BAD_NO_COMMUNICATION)
 
+    def point(self, number: int) -> Point | None:
+        """What the tag with this number needs, None if it is not one of this scan's."""
+        rows = np.flatnonzero(self._numbers == number)
+        return self._points[int(rows[0])] if len(rows) else None
+
     @property
     def counters(self) -> dict[str, Any]:
         """Where the counters that roll over stand, by name of the tag."""
@@ -132,29 +123,34 @@ class Scan:
 
     # --- planning -------------------------------------------------------------------------
 
+    def _spans(self) -> list[Span]:
+        """Those of all tags, and behind them those of their scale factors."""
+        points = self._points
+        return [point.span for point in points] + [span for i in self._factor if (span := points[i].factor)]
+
     def _plan(self) -> None:
-        profile = self._profile
+        profile, spans = self._profile, self._spans()
         self._planned = profile.changes
-        refused = [profile.refused.get(span, 0) for span in self._spans]
+        refused = [profile.refused.get(span, 0) for span in spans]
         asked = [i for i, code in enumerate(refused) if not code]
         blocks = plan(
-            [self._spans[i] for i in asked],
+            [spans[i] for i in asked],
             gap=self._gap,
             registers_max=min(self._registers_max, max(profile.registers_max, self._longest)),
             bits_max=profile.bits_max,
             holes=profile.holes(),
         )
-        self.blocks = [Block(b.area, b.start, b.count, tuple(asked[i] for i in b.members)) for b in blocks]
+        self.blocks = [Block(b.area, b.start, b.count, array("I", [asked[i] for i in b.members])) for b in blocks]
         self._requests = [read(block.function, block.start, block.count) for block in self.blocks]
         self._codes = sorted(set(refused) - {0})  # each stands for a block that answers so, without being asked
         self._sizes = [block.count if block.bits else 2 * block.count for block in self.blocks]
         starts = [0, *accumulate(self._sizes)]
         self._packed = [k for k, block in enumerate(self.blocks) if block.bits]
-        self._spare = bytes(max(2 * span.count for span in self._spans))
-        at, block_of = [starts[-1]] * len(self._spans), np.zeros(len(self._spans), np.intp)
+        self._spare = bytes(2 * self._longest)
+        at, block_of = [starts[-1]] * len(spans), np.zeros(len(spans), np.intp)
         for k, block in enumerate(self.blocks):
             for i in block.members:
-                at[i] = starts[k] + (self._spans[i].start - block.start) * (1 if block.bits else 2)
+                at[i] = starts[k] + (spans[i].start - block.start) * (1 if block.bits else 2)
                 block_of[i] = k
         for i, code in enumerate(refused):
             if code:
@@ -182,31 +178,31 @@ class Scan:
 
     async def _learn(self, ask: Ask, answers: Sequence[Answer | None]) -> bool:
         """Find out what the device does not like about the blocks it refused. False if nothing is new."""
-        before = self._profile.changes
+        before, spans = self._profile.changes, self._spans()
         for block, answer in zip(self.blocks, answers, strict=True):
             if answer is not None and answer.code in _REFUSED:
-                await self._blame(ask, block, answer.code)
+                await self._blame(ask, block, answer.code, spans)
         self._probe_at = min(self._probe_at, asyncio.get_running_loop().time() + _PROBE_S)
         return before != self._profile.changes
 
-    async def _blame(self, ask: Ask, block: Block, code: int) -> None:
+    async def _blame(self, ask: Ask, block: Block, code: int, spans: Sequence[Span]) -> None:
         """Find the addresses because of which a block was refused, by halving.
 
         If both its halves are fine, it was the addresses between them, or else its length.
         """
         if len(block.members) == 1 or code == ILLEGAL_FUNCTION:
             for i in block.members:
-                self._profile.refuse(self._spans[i], code)
+                self._profile.refuse(spans[i], code)
             return
-        first, second = halves(block, self._spans)
+        first, second = halves(block, spans)
         refusals = [(half, refusal) for half in (first, second) if (refusal := await self._refusal(ask, half))]
         for half, refusal in refusals:
-            await self._blame(ask, half, refusal)
+            await self._blame(ask, half, refusal, spans)
         gap = between(first, second)
         if not refusals and gap:
             self._profile.avoid(block.area, gap)
         elif not refusals:
-            longest = max(first.count, second.count, *(span.count for span in self._spans))
+            longest = max(first.count, second.count, self._longest)
             self._profile.shorten(bits=block.bits, longest=longest)
 
     async def _refusal(self, ask: Ask, block: Block) -> int:
@@ -217,11 +213,11 @@ class Scan:
     async def _probe(self, ask: Ask) -> None:
         """Now and then ask for a tag that was refused: devices get new firmware, and modules are plugged in."""
         loop = asyncio.get_running_loop()
-        ours = set(self._spans)
-        waiting = [span for span in self._profile.refused if span in ours]  # who was asked last is last
         if self._probe_at > loop.time():
             self._probe_at = min(self._probe_at, loop.time() + _PROBE_S)
             return
+        ours = set(self._spans())
+        waiting = [span for span in self._profile.refused if span in ours]  # who was asked last is last
         self._probe_at = loop.time() + _PROBE_S / len(waiting)
         span = waiting[0]
         code = await self._refusal(ask, Block(span.area, span.start, span.count, ()))

@@ -17,8 +17,9 @@ from connectors._modbus.pdu import (
     write_coil,
     write_registers,
 )
+from connectors._modbus.points import Point
 from connectors._modbus.registers import columns
-from connectors._modbus.scan import Ask, Point, asked
+from connectors._modbus.scan import Ask, asked
 from gateway.contracts import DeviceError
 from gateway.model import Quality
 

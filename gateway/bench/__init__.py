@@ -3,6 +3,7 @@
     device.py    Modbus devices that answer from memory, a process of its own: never what is measured
     limit.py     the least that a Python program can do to read them: sockets and nothing else
     peers.py     other ways to read them: pymodbus, and libmodbus in C (libmodbus.c)
+    reader.py    our connector for these devices, also alone in a process of its own
     acquire.py   our connector up to the point where a batch is handed over, beside those
     stages.py    acquire, then the journal, the bus, history, signals added one by one: CPU per value of each
     pipeline.py  the shipped command, from the device to an MQTT subscriber: rate, latency, memory, loss

@@ -47,6 +47,15 @@ def source(module: str, *words: object) -> Iterator[tuple[int, list[int]]]:
         process.terminate()
 
 
+def memory_mib(pid: int | str = "self") -> tuple[float, float]:
+    """Return the memory of a process, now and at the most; nan where there is no /proc (VmRSS, VmHWM of proc(5))."""
+    path = Path(f"/proc/{pid}/status")
+    if not path.exists():
+        return math.nan, math.nan
+    status = dict(line.split(":", 1) for line in path.read_text().splitlines())
+    return int(status["VmRSS"].split()[0]) / 1024, int(status["VmHWM"].split()[0]) / 1024
+
+
 def cpu_s(pid: int) -> float:
     """Return the CPU seconds of a process, nan where there is no /proc.
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.bench.device import FIRST_VALUE
-from gateway.bench.measured import cpu_s, source
+from gateway.bench.measured import cpu_s, memory_mib, source
 from gateway.ports import free
 
 
@@ -119,6 +119,4 @@ def _usage(pid: int) -> _Usage:
     if not Path("/proc/self/stat").exists():
         return _Usage(math.nan, math.nan, math.nan, math.nan)
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-    rss, peak = (int(status[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM"))
-    return _Usage(cpu_s(pid), sum(cpu_s(int(child)) for child in children), rss, peak)
+    return _Usage(cpu_s(pid), sum(cpu_s(int(child)) for child in children), *memory_mib(pid))

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from gateway.bench.acquire import connector
 from gateway.bench.measured import Measured, meanwhile
+from gateway.bench.reader import connector
 from gateway.bus.publisher import Publisher
 from gateway.bus.topics import Topics
 from gateway.clock import SystemClock, ThreadOffload

@@ -12,8 +12,10 @@ from typing import Final
 from gateway.bench import acquire, opcua, pipeline, stages
 from gateway.bench.limit import raw_sockets
 from gateway.bench.measured import Measured
+from gateway.bench.reader import Alone, alone
 from gateway.bus.broker import Broker
 from gateway.clock import loop_factory
+from gateway.model.duration import seconds
 from gateway.ports import free
 
 HELP = "measure the gateway on this machine, beside the limit of the machine"
@@ -62,23 +64,27 @@ def _opcua(args: argparse.Namespace) -> int:
 def _modbus(args: argparse.Namespace) -> int:
     rounds = [(f"every {args.poll}", args.poll), ("flat out", "1ms")]
     if args.what == "scale":
-        args.devices, args.values, poll = _SCALE
-        rounds = [(f"every {poll}", poll)]
+        args.devices, args.values, args.poll = _SCALE
+        rounds = [(f"every {args.poll}", args.poll)]
     readers: list[Measured | None] = []
     cost: list[Measured] = []
     arrived: list[pipeline.Arrived] = []
+    by_themselves: Alone | None = None
     with tempfile.TemporaryDirectory() as folder, pipeline.devices(args.devices, args.values) as ports:
         if args.what in ("all", "modbus"):
             readers = acquire.measure(ports, args.values, args.seconds)
         if args.what in ("all", "stages"):
             cost = [raw_sockets(ports, args.values, args.seconds), *_stages(args, ports, Path(folder))]
+        if args.what == "scale":
+            by_themselves = alone(ports, args.values, seconds(args.poll), args.seconds)
         if args.what in ("all", "pipeline", "scale"):
             arrived = [_arrived(args, ports, name, poll, Path(folder)) for name, poll in rounds]
     if args.json:
-        print(_json(readers, cost, arrived))
+        print(_json(readers, cost, arrived, by_themselves))
     else:
         print(f"{args.devices} Modbus devices x {args.values + 1} values; CPU in seconds per million values")
-        print("\n".join([*_readers_table(readers), *_stages_table(cost), *_pipeline_table(arrived)]))
+        tables = (_readers_table(readers), _stages_table(cost), _pipeline_table(arrived), _alone_line(by_themselves))
+        print("\n".join(line for table in tables for line in table))
     return 1 if any(row.missing for row in arrived) else 0
 
 
@@ -104,8 +110,13 @@ def _arrived(args: argparse.Namespace, ports: Sequence[int], name: str, poll: st
     return pipeline.measure(name, ports, args.values, poll, args.seconds, place)
 
 
-def _json(readers: Sequence[Measured | None], cost: Sequence[Measured], arrived: Sequence[pipeline.Arrived]) -> str:
-    parts = {"modbus": readers, "stages": cost, "pipeline": arrived}
+def _json(
+    readers: Sequence[Measured | None],
+    cost: Sequence[Measured],
+    arrived: Sequence[pipeline.Arrived],
+    by_themselves: Alone | None,
+) -> str:
+    parts = {"modbus": readers, "stages": cost, "pipeline": arrived, "alone": [by_themselves]}
     return json.dumps({name: [dataclasses.asdict(row) for row in rows if row] for name, rows in parts.items()})
 
 
@@ -163,3 +174,10 @@ def _pipeline_table(arrived: Sequence[pipeline.Arrived]) -> list[str]:
         f"{end.rss_mib:>9.0f}{end.peak_mib:>9.0f}"
         for end in arrived
     ]
+
+
+def _alone_line(row: Alone | None) -> list[str]:
+    if row is None:
+        return []
+    told = f"{row.rate:,.0f} values/s, {row.cores:.3f} cores, {row.rss_mib:.0f} MiB"
+    return ["", f"connectors alone, up to the batch: {told}"]

@@ -87,7 +87,7 @@ def test_halves_have_all_members_and_nothing_more(spans: list[Span]) -> None:
         if len(block.members) < 2:
             continue
         first, second = halves(block, spans)
-        assert first.members + second.members == block.members
+        assert [*first.members, *second.members] == list(block.members)
         assert abs(len(first.members) - len(second.members)) <= 1
         for half in (first, second):
             assert addresses(half) <= addresses(block)

@@ -12,8 +12,9 @@ import pytest
 from connectors._modbus.blocks import Area, Span
 from connectors._modbus.coding import Coding
 from connectors._modbus.pdu import SILENT, Answer, Request
+from connectors._modbus.points import Point
 from connectors._modbus.profile import Profile
-from connectors._modbus.scan import Point, Scan
+from connectors._modbus.scan import Scan
 from gateway.contracts import DeviceError
 from gateway.model import Batch
 from tests.simulation.loop import EPOCH_NS, LoopClock, simulate

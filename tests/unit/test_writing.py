@@ -9,7 +9,7 @@ from connectors._modbus import pdu
 from connectors._modbus.blocks import Area, Span
 from connectors._modbus.coding import Coding
 from connectors._modbus.pdu import SILENT, Answer, Request
-from connectors._modbus.scan import Point
+from connectors._modbus.points import Point
 from connectors._modbus.writing import write
 from gateway.contracts import DeviceError
 from tests.simulation.loop import simulate
