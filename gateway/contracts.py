@@ -53,7 +53,8 @@ class Offload(Protocol):
 class Emit(Protocol):
     """Hand over readings that arrived together: one batch per kind of value.
 
-    Never blocks and never raises for what is in the batches; whoever emits may forget them.
+    All of them are historical or none. Never blocks and never raises for what is in them; whoever emits may forget
+    them.
     """
 
     def __call__(self, *batches: Batch) -> None: ...

@@ -20,12 +20,13 @@ async def derive(signals: Sequence[Signal], mailbox: Mailbox, emit: Emit, offloa
     """Update the signals with what comes into the mailbox, for ever. `tags` is the number of tags there are.
 
     Computing happens away from the event loop, once for all that has come meanwhile, and no more often than needed:
-    a pass costs the same for the readings of one device and of all.
+    a pass costs the same for the readings of one device and of all. What comes from the history of a device is left
+    out: signals have been told of what came after it.
     """
     masks = [_mask([signal], tags) for signal in signals]
     wanted = _mask(signals, tags)
     while True:
-        batches = join_kinds(batch.where(wanted[batch.rows]) for batch in await mailbox.take())
+        batches = join_kinds(b.where(wanted[b.rows]) for b in await mailbox.take() if not b.historical)
         work = [
             (signal, batch.where(mask[batch.tag]))
             for batch in batches

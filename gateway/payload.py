@@ -29,6 +29,7 @@ def batch_message(record: Record, catalog: Catalog, gateway: str) -> bytes:
         b'{"v":%d,"gateway":"%s","boot":%d,"seq":%d,"time":'
         % (VERSION, gateway.encode("ascii"), record.boot, record.sequence),
         _times(batches),
+        b',"historical":true' if record.historical else b"",
         b',"tags":',
         _joined(_names(catalog, batch.tag) for batch in batches),
         b',"values":',
@@ -106,7 +107,7 @@ def timestamps(time: NDArray[np.int64]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A `_batch` message: its identity and its columns, as they were written."""
+    """A `_batch` message: its identity, its columns as they were written, and whether they are historical."""
 
     gateway: str
     boot: int
@@ -115,6 +116,7 @@ class Message:
     tags: list[str]
     values: list[Any]
     status: list[int]
+    historical: bool
 
 
 def parse(payload: bytes) -> Message:
@@ -125,6 +127,7 @@ def parse(payload: bytes) -> Message:
         time = fields["time"] if isinstance(fields["time"], list) else [fields["time"]] * n
         status = fields.get("status", [0] * n)
         gateway, boot, sequence = fields["gateway"], fields["boot"], fields["seq"]
+        historical = fields.get("historical", False)
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a batch message: {error!r}") from error
     columns = (tags, values_, time, status)
@@ -133,7 +136,9 @@ def parse(payload: bytes) -> Message:
     numbers = (boot, sequence, *time, *status)
     if not (all(type(x) is int for x in numbers) and all(type(x) is str for x in (gateway, *tags))):
         raise ValueError("not a batch message: a number or a name is none")
-    return Message(gateway, boot, sequence, time, tags, values_, status)
+    if type(historical) is not bool:
+        raise ValueError("not a batch message: historical is true or false")
+    return Message(gateway, boot, sequence, time, tags, values_, status, historical)
 
 
 # --- inside -------------------------------------------------------------------------------

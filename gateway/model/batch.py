@@ -4,7 +4,7 @@ It knows numpy and nothing of tags, devices or time zones.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Final, Self
 
@@ -50,6 +50,7 @@ class Batch:
     `value`    (n,)         float64, int64, uint64, bool, or object holding str, or what JSON can carry
                             (dict, list, None) or a one-dimensional float array (a waveform); one kind per batch
     `quality`  uint32 (n,)  OPC UA StatusCode
+    `historical`            whether they come late, from the history of a device, and not as they happen
 
     A reading without a value has a bad quality and NaN, 0, False or None in `value`, whichever the kind has.
     """
@@ -58,6 +59,7 @@ class Batch:
     time: NDArray[np.int64]
     value: NDArray[Any]
     quality: NDArray[np.uint32]
+    historical: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         n = self.tag.shape
@@ -104,7 +106,8 @@ class Batch:
 
     def take(self, rows: NDArray[np.intp]) -> Self:
         """Return the rows with these positions, in this order."""
-        return type(self)(self.tag[rows], self.time[rows], self.value[rows], self.quality[rows])
+        columns = (self.tag[rows], self.time[rows], self.value[rows], self.quality[rows])
+        return type(self)(*columns, historical=self.historical)
 
     @classmethod
     def of(cls, tag: Any, time: Any, value: Any, quality: Any = 0) -> Self:
@@ -123,7 +126,7 @@ class Batch:
 
     @classmethod
     def join(cls, batches: Sequence[Self]) -> Self:
-        """Return one batch of all rows, in order. The batches must be of one kind, and at least one."""
+        """Return one batch of all rows, in order. The batches, one at least, are of one kind, and historical or not."""
         if len(batches) == 1:
             return batches[0]
         return cls(
@@ -131,14 +134,15 @@ class Batch:
             np.concatenate([batch.time for batch in batches]),
             np.concatenate([batch.value for batch in batches]),
             np.concatenate([batch.quality for batch in batches]),
+            historical=batches[0].historical,
         )
 
 
 def join_kinds(batches: Iterable[Batch]) -> list[Batch]:
-    """Join the batches of each kind, keeping the order of rows within a kind; at most five come back."""
-    by_kind: dict[Kind, list[Batch]] = {}
+    """Join the batches of each kind, keeping the order of rows within a kind; historical ones among themselves."""
+    by_kind: dict[tuple[Kind, bool], list[Batch]] = {}
     for batch in batches:
-        by_kind.setdefault(batch.kind, []).append(batch)
+        by_kind.setdefault((batch.kind, batch.historical), []).append(batch)
     return [Batch.join(group) for group in by_kind.values()]
 
 

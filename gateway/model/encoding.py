@@ -3,7 +3,7 @@
 All numbers are little-endian.
 
     record   crc32 of all that follows (4) | version = 1 (1) | number of batches (1) | batch ...
-    batch    kind (1) | n (4) | column tag | column time | column quality | column value
+    batch    kind, and 0x80 if it is historical (1) | n (4) | column tag | column time | column quality | column value
     column   form (1) | body
                0 raw       n items of the column's type
                1 constant  1 item
@@ -28,6 +28,7 @@ from gateway.model.batch import Batch, Kind, objects
 VERSION: Final = 1
 _RAW, _CONSTANT, _RANGE, _ITEMS = range(4)
 _JSON, _ARRAY = range(2)
+_HISTORICAL: Final = 0x80
 _CRC: Final = struct.Struct("<I")
 _HEAD: Final = struct.Struct("<IBB")
 _BATCH: Final = struct.Struct("<BI")
@@ -84,7 +85,7 @@ def unpack(data: bytes, n: int, at: int = 0) -> tuple[NDArray[np.object_], int]:
 
 
 def _parts(batch: Batch) -> Iterator[bytes]:
-    yield _BATCH.pack(batch.kind, len(batch))
+    yield _BATCH.pack(batch.kind | _HISTORICAL * batch.historical, len(batch))
     yield _column(batch.tag, _TAG)
     yield _column(batch.time, _TIME)
     yield _column(batch.quality, _QUALITY)
@@ -125,13 +126,13 @@ class _Reader:
         self._at = at
 
     def batch(self) -> Batch:
-        kind, n = _BATCH.unpack_from(self._data, self._at)
+        form, n = _BATCH.unpack_from(self._data, self._at)
         self._at += _BATCH.size
         tag = self._column(n, _TAG)
         time = self._column(n, _TIME)
         quality = self._column(n, _QUALITY)
-        value = self._column(n, _VALUE.get(Kind(kind), np.dtype(object)))
-        return Batch(tag, time, value, quality)
+        value = self._column(n, _VALUE.get(Kind(form & ~_HISTORICAL), np.dtype(object)))
+        return Batch(tag, time, value, quality, historical=bool(form & _HISTORICAL))
 
     def _column(self, n: int, dtype: np.dtype[Any]) -> NDArray[Any]:
         form = self._data[self._at]

@@ -37,6 +37,11 @@ class Record:
         return sum(map(len, self.batches))
 
     @property
+    def historical(self) -> bool:
+        """Whether its readings come from the history of the device; what is emitted together does, or does not."""
+        return self.batches[0].historical
+
+    @property
     def nbytes(self) -> int:
         """About how much memory the columns take; a text counts as a short one."""
         return 64 + sum(map(_nbytes, self.batches))

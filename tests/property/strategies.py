@@ -14,6 +14,7 @@ INT64: Final = st.integers(-(2**63), 2**63 - 1)
 UINT64: Final = st.integers(0, 2**64 - 1)
 UINT32: Final = st.integers(0, 2**32 - 1)
 QUALITY: Final = st.one_of(st.just(0), st.sampled_from([0x0030_0000, 0x408F_0000, 0x808A_0000]), UINT32)
+LIVE: Final = st.just(False)
 TEXT: Final = st.text(st.characters(exclude_categories=()), max_size=8)
 """Any text, lone surrogates included."""
 
@@ -59,6 +60,7 @@ def batches(
     tags: st.SearchStrategy[int] = UINT32,
     times: st.SearchStrategy[int] = INT64,
     qualities: st.SearchStrategy[int] = QUALITY,
+    historical: st.SearchStrategy[bool] = LIVE,
     min_size: int = 0,
     max_size: int = 12,
 ) -> Batch:
@@ -76,7 +78,8 @@ def batches(
                 return np.array([draw(items)], dtype).repeat(n) + np.arange(n, dtype=dtype)
 
     value = draw(st.lists(VALUE[kind], min_size=n, max_size=n))
-    return Batch(some(tags, np.uint32), some(times, np.int64), column(kind, value), _list(draw, qualities, n))
+    columns = (some(tags, np.uint32), some(times, np.int64), column(kind, value), _list(draw, qualities, n))
+    return Batch(*columns, historical=draw(historical))
 
 
 def _list(draw: st.DrawFn, items: st.SearchStrategy[int], n: int) -> NDArray[np.uint32]:

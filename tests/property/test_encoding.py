@@ -12,7 +12,7 @@ from gateway.model.batch import objects
 from gateway.model.encoding import Damaged, decode, encode, pack, unpack
 from tests.property.strategies import FLOATS, JSON, TEXT, batches, exact, rows
 
-RECORDS = st.lists(batches(), max_size=4)
+RECORDS = st.lists(batches(historical=st.booleans()), max_size=4)
 
 
 @settings(deadline=None, max_examples=300)
@@ -20,7 +20,7 @@ RECORDS = st.lists(batches(), max_size=4)
 def test_what_is_decoded_is_what_was_encoded(record: list[Batch]) -> None:
     decoded = decode(encode(record))
     assert [rows(batch) for batch in decoded] == [rows(batch) for batch in record]
-    assert [batch.kind for batch in decoded] == [batch.kind for batch in record]
+    assert [(b.kind, b.historical) for b in decoded] == [(b.kind, b.historical) for b in record]
 
 
 @pytest.mark.parametrize(

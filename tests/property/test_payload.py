@@ -1,6 +1,7 @@
 """Payloads: strict JSON whatever the readings are, nothing of them changed, and the same readings back."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
@@ -94,10 +95,12 @@ def test_a_batch_message_is_strict_json_with_every_reading_in_it(record: Record)
 
 
 @settings(deadline=None, max_examples=150)
-@given(RECORD)
-def test_what_is_parsed_is_what_was_written(record: Record) -> None:
+@given(RECORD, st.booleans())
+def test_what_is_parsed_is_what_was_written(record: Record, historical: bool) -> None:
+    record = replace(record, batches=tuple(replace(batch, historical=historical) for batch in record.batches))
     message = parse(batch_message(record, CATALOG, "gw1"))
     assert (message.gateway, message.boot, message.sequence) == ("gw1", 7, 1234)
+    assert message.historical is historical
     rows = zip(message.tags, message.time_us, map(exact, message.values), message.status, strict=True)
     assert list(rows) == expected(record)
 
@@ -245,7 +248,7 @@ def test_timestamps_match_the_calendar_before_1970_and_far_ahead(time: list[int]
 
 # --- and back -----------------------------------------------------------------------------
 
-FIELDS = ["gateway", "boot", "seq", "time", "tags", "values", "status"]
+FIELDS = ["gateway", "boot", "seq", "time", "tags", "values", "status", "historical"]
 
 
 @settings(deadline=None, max_examples=250)
@@ -261,6 +264,7 @@ def test_what_is_no_message_is_a_value_error(fields: dict[str, Any], at: str, va
             isinstance(column, list) for column in (message.time_us, message.tags, message.values, message.status)
         )
         assert all(isinstance(name, str) for name in message.tags)
+        assert isinstance(message.historical, bool)
         assert all(
             isinstance(code, int) for code in [*message.time_us, *message.status, message.boot, message.sequence]
         )

@@ -1,5 +1,6 @@
 """Batch: what it refuses, what it promises, and how rows are picked and joined."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -121,6 +122,13 @@ def test_join_keeps_the_order_of_rows() -> None:
     joined = Batch.join(parts)
     assert (joined.tag.tolist(), joined.time.tolist()) == ([1, 2, 3], [10, 20, 30])
     assert (joined.value.tolist(), joined.quality.tolist()) == ([0.1, 0.2, 0.3], [0, 4, 5])
+
+
+def test_what_is_made_of_a_historical_batch_is_historical() -> None:
+    batch = replace(Batch.of([1, 2], 0, 1.5), historical=True)
+    made = [batch.take(np.array([0])), batch.where(batch.tag > 1), Batch.join([batch, batch])]
+    assert all(one.historical for one in made)
+    assert [one.historical for one in join_kinds([batch, Batch.of([3], 0, 1.5), batch])] == [True, False]
 
 
 def test_join_kinds_makes_one_batch_of_each_kind() -> None:

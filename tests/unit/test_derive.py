@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,13 @@ def test_what_came_meanwhile_is_given_at_once_by_kind() -> None:
     signal = Doubled([1], 9)
     simulate(derived([signal], [[Batch.of([1], 0, [1.0]), Batch.of([1], 1, [True]), Batch.of([1], 2, [2.0])]]))
     assert signal.given == [(Kind.FLOAT, [1, 1]), (Kind.BOOLEAN, [1])]
+
+
+def test_what_comes_from_the_history_of_a_device_is_too_late_for_a_signal() -> None:
+    signal = Doubled([1], 9)
+    late = replace(Batch.of([1], 0, [1.0]), historical=True)
+    simulate(derived([signal], [[Batch.of([1], 5, [5.0])], [late]]))
+    assert signal.given == [(Kind.FLOAT, [1])]
 
 
 def test_a_signal_may_feed_another() -> None:
