@@ -1,0 +1,83 @@
+"""A subscription and its monitored items: what is asked of a server and what it grants (OPC 10000-4, 5.13, 5.14)."""
+
+import math
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from asyncua import Client, ua
+from asyncua.ua.ua_binary import struct_from_binary
+
+from connectors._opcua.calls import PER_MONITORED_ITEMS, per_call
+from connectors._pace import heed_cancel
+
+_KEEP_ALIVE_S: Final = 2.0
+_LIFETIME_S: Final = 60.0
+_MARGIN: Final = 2.0
+"""Publish responses may be this much later than the keep-alive interval before the server counts as silent."""
+
+_PER_CALL: Final = 1000
+"""Items per call where the server names no limit, or a higher one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A node to watch: `handle` comes back with its values, the server looks at it every `sampling_s`."""
+
+    handle: int
+    node: ua.NodeId
+    sampling_s: float
+
+
+async def subscribe(client: Client, publishing_s: float) -> tuple[int, float]:
+    """Create a subscription; return its number, and after how many seconds without a word it is dead.
+
+    asyncua's way would start its own publish loop.
+    """
+    keep_alive = max(1, math.ceil(_KEEP_ALIVE_S / publishing_s))
+    request = ua.CreateSubscriptionRequest()
+    request.Parameters = ua.CreateSubscriptionParameters(
+        RequestedPublishingInterval=publishing_s * 1000,
+        RequestedLifetimeCount=max(10 * keep_alive, math.ceil(_LIFETIME_S / publishing_s)),
+        RequestedMaxKeepAliveCount=keep_alive,
+        MaxNotificationsPerPublish=0,
+        PublishingEnabled=True,
+    )
+    body = await client.uaclient._send_request(request)
+    response: ua.CreateSubscriptionResponse = struct_from_binary(ua.CreateSubscriptionResponse, body)
+    response.ResponseHeader.ServiceResult.check()
+    created = response.Parameters
+    interval_s = float(created.RevisedPublishingInterval) / 1000
+    return int(created.SubscriptionId), _MARGIN * interval_s * int(created.RevisedMaxKeepAliveCount)
+
+
+async def monitor(
+    client: Client, subscription: int, publishing_s: float, items: Sequence[Item]
+) -> AsyncIterator[list[tuple[int, int]]]:
+    """Create the items, a call after the other; yield handle and StatusCode of those that the server refuses."""
+    limit = await per_call(client, PER_MONITORED_ITEMS, _PER_CALL)
+    for start in range(0, len(items), limit):
+        part = items[start : start + limit]
+        results = await client.uaclient.create_monitored_items(
+            ua.CreateMonitoredItemsParameters(
+                SubscriptionId=subscription,
+                TimestampsToReturn=ua.TimestampsToReturn.Both,
+                ItemsToCreate=[_request(item, publishing_s) for item in part],
+            )
+        )
+        pairs = zip(part, results, strict=True)
+        yield [(item.handle, int(r.StatusCode.value)) for item, r in pairs if not r.StatusCode.is_good()]
+        heed_cancel()
+
+
+def _request(item: Item, publishing_s: float) -> ua.MonitoredItemCreateRequest:
+    return ua.MonitoredItemCreateRequest(
+        ItemToMonitor=ua.ReadValueId(NodeId=item.node, AttributeId=ua.AttributeIds.Value),
+        MonitoringMode=ua.MonitoringMode.Reporting,
+        RequestedParameters=ua.MonitoringParameters(
+            ClientHandle=item.handle,
+            SamplingInterval=item.sampling_s * 1000,
+            QueueSize=2 * math.ceil(publishing_s / item.sampling_s),
+            DiscardOldest=True,
+        ),
+    )
