@@ -134,10 +134,12 @@ async def keep_device(
     backoff: Backoff = Backoff(),
 ) -> None:
     """Keep a device connected until cancelled; when it is lost, say so on all its tags."""
+    marks = _Marks(latest)
 
     async def run(up: Callable[[], None]) -> None:
         def counted(*batches: Batch) -> None:
             if any(answered(batch) for batch in batches):
+                marks.lift()
                 up()
             health.readings += sum(map(len, batches))
             health.batches += 1
@@ -149,9 +151,31 @@ async def keep_device(
     def lost(error: Exception) -> None:
         batches = unusable(tags, quality_of(error), latest, clock.now_ns())
         if batches:
+            marks.note(np.concatenate([batch.tag for batch in batches]))
             emit(*batches)
 
     await keep_running(run, health, clock=clock, chance=chance, lost=lost, backoff=backoff)
+
+
+class _Marks:
+    """The tags of which it was said that the device is lost, and the times of their readings before that.
+
+    It is no reading: what comes once the device is back is compared with the last reading. A value that did not change
+    comes with the time of its change, and the clock of a device may be behind ours.
+    """
+
+    def __init__(self, latest: Latest) -> None:
+        self._latest = latest
+        self._tags = np.empty(0, np.uint32)
+        self._time = np.empty(0, np.int64)
+
+    def note(self, tags: NDArray[np.uint32]) -> None:
+        self.lift()  # a device may be lost in several ways, one after the other
+        self._tags, self._time = tags, self._latest.time[tags]
+
+    def lift(self) -> None:
+        self._latest.time[self._tags] = self._time
+        self._tags, self._time = self._tags[:0], self._time[:0]
 
 
 def answered(batch: Batch) -> bool:

@@ -96,6 +96,11 @@ BUGS = [
         "tests/unit/test_supervise.py",
     ),
     Planted(
+        "a value that did not change while the device was away stays bad",
+        "gateway/supervise.py", "                marks.lift()\n", "",
+        "tests/unit/test_supervise.py",
+    ),
+    Planted(
         "a device that is down says nothing of the tags that were good",
         "gateway/supervise.py", "            lost(error)\n", "",
         "tests/simulation/test_world.py",

@@ -300,6 +300,46 @@ class Machine:
         await asyncio.sleep(1e6)
 
 
+class Constant:
+    """A Connector whose device has had one value since long, at 5 ns, and is lost now and then, in several ways."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.counts: Counter[str] = Counter()
+        self.learned: dict[str, Any] = {}
+        self._errors = list(errors)
+
+    async def run(self, emit: Emit) -> None:
+        error = self._errors.pop(0) if self._errors else None
+        if not isinstance(error, DeviceError):  # one of these does not even answer
+            emit(Batch.of(TAGS, 5, 1.5))
+        await asyncio.sleep(1.0 if error else 1e6)
+        if error:
+            raise error
+
+
+def test_a_value_that_did_not_change_while_the_device_was_away_is_good_again() -> None:
+    refused = DeviceError("refused", Quality.BAD_COMMUNICATION_ERROR)
+    latest = Latest(len(TAGS))
+
+    async def world() -> None:
+        connector, health = Constant(ConnectionResetError("gone"), refused, refused, TimeoutError()), Health("device x")
+
+        def emit(*batches: Batch) -> None:
+            for batch in batches:
+                latest.update(batch)
+
+        async with asyncio.TaskGroup() as tasks:
+            keeping = tasks.create_task(
+                keep_device(connector, TAGS, emit, latest, health, clock=LoopClock(), chance=random.Random(0))
+            )
+            await asyncio.sleep(20.0)
+            keeping.cancel()
+
+    simulate(world())
+    (batch,) = latest.read(TAGS)
+    assert (batch.time.tolist(), batch.value.tolist(), batch.quality.tolist()) == ([5] * 4, [1.5] * 4, [0] * 4)
+
+
 Said = tuple[float, list[int], list[int]]
 """When, of which tags, and their qualities."""
 
