@@ -1,4 +1,4 @@
-"""One connection to one MQTT broker: publish and wait for PUBACK, subscribe. MQTT 3.1.1, on the event loop.
+"""One connection to one MQTT broker: publish and wait for its word, subscribe. MQTT 3.1.1, on the event loop.
 
 The packets are in packets.py. A connection is used once: when it is lost, everything that waits on it fails with
 ConnectionError, and whoever wants another makes another. So there is one place that decides what is sent again, and
@@ -7,10 +7,11 @@ it is not here. Messages that wait together are counted together: a PUBACK is on
 
 import asyncio
 import ssl
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Any, Final, TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
 from gateway.bus import packets
@@ -25,12 +26,15 @@ _FAREWELL_S: Final = 1.0
 """How long the end may wait for what is still to be sent."""
 _PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 
+T = TypeVar("T")
+
 Receive = Callable[[str, bytes, bool], None]
+Watch = Callable[[str, bytes, bool, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What to publish, with QoS 1."""
+    """What to publish."""
 
     topic: str
     payload: bytes
@@ -53,7 +57,7 @@ class _Group:
 class Mqtt(asyncio.Protocol):
     """An open connection."""
 
-    def __init__(self, hello: bytes) -> None:
+    def __init__(self, hello: Callable[[], bytes]) -> None:
         self._hello = hello
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -61,7 +65,8 @@ class Mqtt(asyncio.Protocol):
         self._groups: dict[int, _Group] = {}
         self._identifier = 0
         self._turns = asyncio.Semaphore(_PUBLISHERS)
-        self._receive: Receive = lambda topic, payload, retained: None
+        self._pings: deque[asyncio.Future[None]] = deque()
+        self._receive: Watch = lambda topic, payload, retained, qos: None
         self._connected: asyncio.Future[None] = self._loop.create_future()
         self._lost: asyncio.Future[None] = self._loop.create_future()
         self._reason: Exception | None = None
@@ -69,13 +74,28 @@ class Mqtt(asyncio.Protocol):
         self._heartbeat: asyncio.TimerHandle | None = None
 
     async def publish(self, messages: Sequence[Message]) -> None:
-        """Return when the broker has confirmed all of them. Raises ConnectionError when it cannot any more."""
+        """Return when the broker has confirmed all of them (QoS 1). Raises ConnectionError when it cannot any more."""
         for start in range(0, len(messages), _WINDOW):
             async with self._turns:
                 await self._publish(messages[start : start + _WINDOW])
 
+    def send(self, topic: str, payload: bytes) -> None:
+        """Publish with QoS 0, at once, and nothing is confirmed; `flush` is for that. Raises ConnectionError."""
+        self._open().writelines((packets.publish_head(topic, len(payload), 0, retain=False), payload))
+
+    async def flush(self) -> None:
+        """Return when the broker has taken all that was sent before. Raises ConnectionError when it cannot any more.
+
+        A broker deals with the packets of a connection in order, so its PINGRESP says that those before are dealt with.
+        """
+        await self._ping()
+
     async def subscribe(self, topic: str, receive: Receive) -> None:
         """Call `receive(topic, payload, retained)` for each message from now on. Raises ConnectionError if refused."""
+        await self.watch(topic, lambda topic, payload, retained, qos: receive(topic, payload, retained))
+
+    async def watch(self, topic: str, receive: Watch) -> None:
+        """Subscribe by `receive(topic, payload, retained, qos)`."""
         self._receive = receive
         group = self._group(1)
         self._open().write(packets.subscribe(self._number(group), topic))
@@ -84,6 +104,14 @@ class Mqtt(asyncio.Protocol):
     async def lost(self) -> None:
         """Wait until the connection is lost. Raises ConnectionError saying why."""
         await asyncio.shield(self._lost)
+
+    async def until(self, future: "asyncio.Future[T]") -> T:
+        """Wait for something else and return it. Raises ConnectionError if the connection is lost before."""
+        either: list[asyncio.Future[Any]] = [self._lost, future]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if not future.done():
+            self._lost.result()
+        return future.result()
 
     async def accepted(self) -> None:
         """Wait until the broker has accepted the connection. Raises ConnectionError if it does not."""
@@ -134,7 +162,7 @@ class Mqtt(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
-        self._transport.write(self._hello)
+        self._transport.write(self._hello())
         self._heartbeat = self._loop.call_later(_KEEP_ALIVE_S / 2, self._beat)
 
     def data_received(self, data: bytes) -> None:
@@ -151,7 +179,8 @@ class Mqtt(asyncio.Protocol):
             self._heartbeat.cancel()
         reason = exc or "closed by the broker"
         error = self._reason or ConnectionResetError(f"connection to the broker is lost: {reason}")
-        for future in (self._connected, self._lost, *(group.done for group in self._groups.values())):
+        waiting = (group.done for group in self._groups.values())
+        for future in (self._connected, self._lost, *waiting, *self._pings):
             if not future.done():
                 future.set_exception(error)
                 future.exception()  # nobody has to be listening
@@ -165,7 +194,7 @@ class Mqtt(asyncio.Protocol):
                 self._confirm(packets.identifier(body))
             case packets.PUBLISH:
                 topic, payload, retained, number = packets.published(first, body)
-                self._loop.call_soon(self._receive, topic, payload, retained)
+                self._loop.call_soon(self._receive, topic, payload, retained, packets.QOS if number else 0)
                 if number and self._transport is not None:
                     self._transport.write(packets.puback(number))
             case packets.SUBACK:
@@ -173,6 +202,9 @@ class Mqtt(asyncio.Protocol):
                     self._give_up(ConnectionRefusedError("the broker refused the subscription"))
                 else:
                     self._confirm(packets.identifier(body))
+            case packets.PINGRESP:
+                if self._pings and not (ping := self._pings.popleft()).done():
+                    ping.set_result(None)
             case packets.CONNACK:
                 self._accepted(packets.code(body))
 
@@ -194,9 +226,15 @@ class Mqtt(asyncio.Protocol):
             self._give_up(ConnectionResetError("connection to the broker is lost: it is silent"))
             return
         self._heard = False
-        if self._transport is not None:
-            self._transport.write(packets.PINGREQ)
+        if self._transport is not None and not self._transport.is_closing():
+            self._ping()
         self._heartbeat = self._loop.call_later(_KEEP_ALIVE_S / 2, self._beat)
+
+    def _ping(self) -> asyncio.Future[None]:
+        """Ask for a PINGRESP; they come in the order in which they were asked for."""
+        self._open().write(packets.PINGREQ)
+        self._pings.append(self._loop.create_future())
+        return self._pings[-1]
 
     def _give_up(self, reason: Exception) -> None:
         self._reason = reason
@@ -205,16 +243,25 @@ class Mqtt(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def connect(url: str, client_id: str, will: Message | None = None, timeout_s: float = 5.0) -> AsyncIterator[Mqtt]:
-    """Connect, and disconnect in an orderly way at the end. Raises OSError, TimeoutError included."""
+async def connect(
+    url: str, client_id: str, will: Message | Callable[[], Message] | None = None, timeout_s: float = 5.0
+) -> AsyncIterator[Mqtt]:
+    """Connect, and disconnect in an orderly way at the end. Raises OSError, TimeoutError included.
+
+    A will that is a function is asked for when the broker is about to get it, so only for a connection that is there.
+    """
     where = urlsplit(url)
-    hello = packets.connect(
-        client_id,
-        _KEEP_ALIVE_S,
-        user=unquote(where.username or ""),
-        password=unquote(where.password or ""),
-        will=None if will is None else (will.topic, will.payload, will.retain),
-    )
+
+    def hello() -> bytes:
+        last = will() if callable(will) else will
+        return packets.connect(
+            client_id,
+            _KEEP_ALIVE_S,
+            user=unquote(where.username or ""),
+            password=unquote(where.password or ""),
+            will=None if last is None else (last.topic, last.payload, last.retain),
+        )
+
     host, port = where.hostname or "127.0.0.1", where.port or _PORTS[where.scheme]
     tls = ssl.create_default_context() if where.scheme == "mqtts" else None
     loop = asyncio.get_running_loop()

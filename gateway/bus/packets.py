@@ -1,4 +1,4 @@
-"""Control packets of MQTT 3.1.1 as bytes, and back: what a client needs that publishes and subscribes with QoS 1. Pure.
+"""Control packets of MQTT 3.1.1 as bytes, and back: what a client needs that publishes and subscribes. QoS 0, 1. Pure.
 
 Section numbers are those of the OASIS standard of 29 October 2014. A packet is a first byte with its type and flags,
 the length of the rest in one to four bytes, and the rest.
@@ -11,6 +11,7 @@ CONNACK: Final = 0x20
 PUBLISH: Final = 0x30
 PUBACK: Final = 0x40
 SUBACK: Final = 0x90
+PINGRESP: Final = 0xD0
 TYPE: Final = 0xF0
 """The bits of the first byte that are the type; the others are flags."""
 
@@ -61,14 +62,15 @@ def connect(
 
 
 def publish_head(topic: str, payload_bytes: int, identifier: int, *, retain: bool) -> bytes:
-    """Return PUBLISH (3.3) with QoS 1 up to where the payload begins."""
+    """Return PUBLISH (3.3) up to where the payload begins: with QoS 1, or with QoS 0 if the identifier is 0."""
     name = topic.encode()
+    number = _SHORT.pack(identifier) if identifier else b""
     return b"%c%b%b%b%b" % (
-        PUBLISH | QOS << 1 | (_RETAIN if retain else 0),
-        _length(4 + len(name) + payload_bytes),
+        PUBLISH | (QOS << 1 if identifier else 0) | (_RETAIN if retain else 0),
+        _length(_SHORT.size + len(name) + len(number) + payload_bytes),
         _SHORT.pack(len(name)),
         name,
-        _SHORT.pack(identifier),
+        number,
     )
 
 

@@ -3,9 +3,10 @@
 import asyncio
 import ssl
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -97,6 +98,66 @@ async def test_what_is_published_arrives_in_order_whatever_its_size(broker: serv
         async with asyncio.timeout(30):
             await enough.wait()
     assert seen == payloads
+
+
+async def test_what_was_sent_before_a_flush_is_with_the_broker_and_says_its_qos(broker: servers.BrokerProcess) -> None:
+    seen: list[tuple[bytes, int]] = []
+    enough = asyncio.Event()
+
+    def receive(topic: str, payload: bytes, retained: bool, qos: int) -> None:
+        seen.append((payload, qos))
+        if payload == b"last":
+            enough.set()
+
+    async with connect(broker.url, "reader") as reader:
+        await reader.watch("test/#", receive)
+        async with connect(broker.url, "writer") as writer:
+            for i in range(1000):
+                writer.send("test/value", b"%d" % i)
+            await writer.flush()
+            await writer.publish([Message("test/value", b"last")])
+            async with asyncio.timeout(30):
+                await enough.wait()
+    assert seen == [*((b"%d" % i, 0) for i in range(1000)), (b"last", 1)]
+
+
+async def test_whoever_waits_for_a_flush_or_something_else_learns_that_the_broker_is_gone(
+    broker: servers.BrokerProcess,
+) -> None:
+    async with servers.line(broker.port) as line, connect(line.mqtt_url, "writer") as mqtt:
+        line.hold()
+        other: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        async with asyncio.TaskGroup() as tasks:
+            waiting = [tasks.create_task(refused(mqtt.flush())), tasks.create_task(refused(mqtt.until(other)))]
+            await asyncio.sleep(0)
+            assert not any(task.done() for task in waiting)
+            await line.cut()
+        with pytest.raises(ConnectionError, match="lost"):
+            mqtt.send("test/value", b"x")
+
+
+async def refused(work: Coroutine[Any, Any, object]) -> None:
+    with pytest.raises(ConnectionError, match="lost"):
+        await work
+
+
+async def test_a_will_that_is_made_at_the_last_moment_is_made_for_connections_only(tmp_path: Path) -> None:
+    made: list[int] = []
+
+    def will() -> Message:
+        made.append(len(made))
+        return Message("test/breaks", b"%d" % made[-1])
+
+    with pytest.raises(OSError, match=r"refused|Connect"):
+        async with connect(f"mqtt://127.0.0.1:{servers.free_port()}", "breaks", will):
+            pass
+    with servers.mosquitto(tmp_path) as broker:
+        async with servers.Subscriber(broker.port) as subscriber, servers.line(broker.port) as line:
+            async with connect(line.mqtt_url, "breaks", will) as mqtt:
+                await line.cut()
+                with pytest.raises(ConnectionError):
+                    await mqtt.lost()
+            await subscriber.until(lambda: subscriber.on("/breaks") == [b"0"])
 
 
 async def test_more_messages_can_be_published_at_once_than_there_are_identifiers(broker: servers.BrokerProcess) -> None:

@@ -31,7 +31,7 @@ class Wire(asyncio.Transport):
 
 def test_a_broker_that_answers_is_kept_and_one_that_falls_silent_is_lost() -> None:
     async def world() -> list[int]:
-        mqtt = Mqtt(b"hello")
+        mqtt = Mqtt(lambda: b"hello")
         wire = Wire(mqtt)
         mqtt.connection_made(wire)
         mqtt.data_received(b"\x20\x02\x00\x00")

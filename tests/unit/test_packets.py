@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gateway.bus import packets
 from gateway.bus.packets import Splitter
 
-MESSAGES = st.tuples(st.text(max_size=8), st.binary(max_size=300), st.integers(1, 0xFFFF), st.booleans())
+MESSAGES = st.tuples(st.text(max_size=8), st.binary(max_size=300), st.integers(0, 0xFFFF), st.booleans())
 
 
 def message(topic: str, payload: bytes, identifier: int, retain: bool) -> bytes:
@@ -33,6 +33,10 @@ def test_a_will_and_a_user_come_in_the_order_of_the_standard() -> None:
 def test_lengths_are_written_seven_bits_at_a_time(payload_bytes: int, length: str) -> None:
     head = packets.publish_head("t", payload_bytes, 258, retain=False)
     assert head == bytes.fromhex(f"32 {length} 0001 74 0102")
+
+
+def test_without_an_identifier_a_message_has_qos_0() -> None:
+    assert packets.publish_head("t", 5, 0, retain=False) == bytes.fromhex("30 08 0001 74")
 
 
 def test_acknowledgements_and_subscriptions() -> None:
