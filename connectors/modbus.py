@@ -63,6 +63,7 @@ class Modbus:
         options: DeviceOptions = device.options
         self.counts: Counter[str] = Counter(dict.fromkeys(_COUNTS, 0))
         self._clock = clock
+        self._room = device.room
         self._timeout_s = options.timeout
         self._phase = zlib.crc32(device.name.encode()) / 2**32
         where, number = endpoint.parse(device.url)
@@ -100,6 +101,7 @@ class Modbus:
     async def run(self, emit: Emit) -> None:
         async with self._line.joined(self._timeout_s):
             async for turn in due(self._periods_s, self._phase, self.counts):
+                await self._room()
                 await self._scans[turn].poll(self._ask, emit, self._clock)
 
     async def write(self, number: int, value: float | str | bool) -> Any:

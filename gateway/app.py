@@ -37,7 +37,7 @@ from gateway.historian.schema import engine
 from gateway.historian.sink import Historian
 from gateway.hub import Hub
 from gateway.journal import Journal, JournalFile
-from gateway.journal.log import Limits
+from gateway.journal.limits import Limits
 from gateway.latest import Latest
 from gateway.learned import Learned
 from gateway.mailbox import Mailbox
@@ -99,6 +99,7 @@ class Gateway:
                 clock,
                 learned,
                 self.journal.stored,
+                self.journal.room,
             )
             file.save(self.catalog)
             self.latest = Latest(len(self.catalog))
@@ -276,7 +277,7 @@ class Gateway:
 
 def _limits(config: Config) -> Limits:
     keys = config.journal
-    return Limits(keys.memory, keys.size, keys.retention, keys.sync)
+    return Limits(keys.memory, keys.size, keys.retention, keys.age, keys.policy, keys.sync)
 
 
 def _urls(config: Config) -> list[str]:

@@ -135,7 +135,8 @@ class Device:
     the protocol's DeviceOptions. `tags`, `numbers` and `tag_options` run in parallel. `learned` is what its connector
     had learned when the gateway ran last; `shared` is one and the same for all devices of the protocol, for what they
     have in common, such as a serial line. `folder` is where the gateway keeps its files. `stored()` waits until what
-    was emitted so far is in the journal: a server may forget it then.
+    was emitted so far is in the journal: a server may forget it then. `room()` waits as long as the journal has no room
+    and is to block: ask it before you ask the device for more.
     """
 
     name: str
@@ -148,6 +149,7 @@ class Device:
     shared: dict[str, Any] = field(default_factory=dict)
     folder: Path = Path()
     stored: Callable[[], Awaitable[None]] = at_once
+    room: Callable[[], Awaitable[None]] = at_once
 
 
 class ProtocolModule(Protocol):

@@ -51,11 +51,12 @@ def plan(
     clock: Clock,
     learned: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     stored: Callable[[], Awaitable[None]] = at_once,
+    room: Callable[[], Awaitable[None]] = at_once,
 ) -> Plan:
     """Number the tags and build connectors and signals. Raises ConfigError with all that cannot be built.
 
     `learned` is what connectors knew of their devices when the gateway ran last, by name of the device; `stored` waits
-    until what they emitted is in the journal.
+    until what they emitted is in the journal, `room` until it takes more.
     """
     shared: dict[str, dict[str, Any]] = {}
     devices = []
@@ -68,6 +69,7 @@ def plan(
             shared=shared.setdefault(protocol.SCHEMES[0], {}),
             folder=Path(config.data_dir),
             stored=stored,
+            room=room,
         )
         planned = _connected(known, document, protocol, clock)
         if planned is not None:

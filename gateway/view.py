@@ -116,8 +116,12 @@ class View:
 
     def _journal_part(self) -> api.plant.Part:
         journal = self._journal
-        counts = {"records": journal.appended} | {f"lost_{reason}": n for reason, n in journal.lost.items()}
-        gauges = {"bytes": journal.size_bytes} | {f"behind_{name}": c.behind for name, c in journal.cursors.items()}
+        counts = {"records": journal.appended, "blocks": journal.blocks} | {
+            f"lost_{reason}": n for reason, n in journal.lost.items()
+        }
+        gauges = {"bytes": journal.size_bytes, "blocked": int(journal.blocked)} | {
+            f"behind_{name}": c.behind for name, c in journal.cursors.items()
+        }
         state = "down" if journal.failure else "up"
         return api.plant.Part("journal", state, self.started_ns, journal.failure, counts, gauges)
 

@@ -6,7 +6,7 @@ together.
 
 import math
 import re
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -101,9 +101,14 @@ class Bus(Keys):
 class Journal(Keys):
     """The durable log between devices and everything else."""
 
-    size: Bytes = Field(default=2 << 30, description="most bytes on disk; beyond it the oldest records are dropped")
+    size: Bytes = Field(default=2 << 30, description="most bytes on disk; at that bound, policy decides")
+    policy: Literal["drop_oldest", "thin_out", "block"] = Field(
+        default="drop_oldest",
+        description="when it is full: drop the oldest records, or every second stretch of them, or let devices wait",
+    )
     memory: Bytes = Field(default=64 << 20, description="most bytes of readings that wait for the disk")
     retention: Seconds = Field(default=3600.0, description="how long confirmed records are kept for replay")
+    age: Seconds = Field(default=30 * 86_400.0, description="how long records are kept that nobody has confirmed")
     sync: Seconds = Field(default=0.25, description="what a power cut can take at most; 0 syncs every commit")
 
 

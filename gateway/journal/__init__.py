@@ -4,13 +4,17 @@ Store-and-forward, history and replay are the same mechanism: a record is writte
 it, and whoever must not lose anything reads the journal at a cursor of its own, which moves only when the far side
 has confirmed. A far side that is down costs nothing but log space.
 
-    log.py    the journal as the gateway sees it: append, group commit, cursors, limits; asyncio
-    file.py   one SQLite file: tables, transactions, trimming, damage
+    log.py      the journal as the gateway sees it: append, group commit, read; asyncio
+    limits.py   what is bounded, and what is lost at the bound
+    cursor.py   how far somebody has read
+    witness.py  who is told of every record on its way
+    file.py     one SQLite file: tables, transactions, trimming, damage
 
 It knows the model and the contracts, not who reads it or why.
 """
 
+from gateway.journal.cursor import Cursor
 from gateway.journal.file import JournalFile
-from gateway.journal.log import Cursor, Journal
+from gateway.journal.log import Journal
 
 __all__ = ["Cursor", "Journal", "JournalFile"]

@@ -13,10 +13,10 @@ record whose checksum is wrong is skipped, counted and reported.
 """
 
 import logging
-import math
 import os
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate, takewhile
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +25,11 @@ from gateway.model.encoding import Damaged, decode, encode
 
 FORMAT: Final = 1
 _TRIM_ROWS_MAX: Final = 5_000  # per transaction, so that trimming never holds up a commit for long
-_EVER_NS: Final = (1 << 63) - 1
+_STRETCH_BYTES: Final = 8 << 13
+"""How much is left between two gaps when the journal is thinned out: eight pages."""
+_ROW_BYTES: Final = 40
+"""About what a row takes beside its data."""
+_EVER: Final = (1 << 63) - 1
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS journal (id TEXT NOT NULL, format INTEGER NOT NULL, boot INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS asset (
@@ -132,22 +136,41 @@ class JournalFile:
         first = self._db.execute("SELECT received FROM record ORDER BY position LIMIT 1").fetchone()
         if first is None or first[0] >= received_before:
             return 0
-        with self._db:
-            return self._db.execute(
-                "DELETE FROM record WHERE position IN (SELECT position FROM record"
-                " WHERE position <= ? AND received < ? ORDER BY position LIMIT ?)",
-                (upto, received_before, _TRIM_ROWS_MAX),
-            ).rowcount
+        old = takewhile(lambda row: row[0] <= upto and row[1] < received_before, self._oldest())
+        victims = [position for position, _, _ in old]
+        self._forget(victims, _EVER)
+        return len(victims)
 
-    def trim_oldest(self, share: float) -> tuple[int, int]:
-        """Forget a share of the records, the oldest, whoever still wants them; a few thousand at most.
+    def drop_old(self, received_before: int, wanted_after: int) -> list[Record]:
+        """Forget what came before a time, whoever wants it, a few thousand; return what lay after a position."""
+        old = takewhile(lambda row: row[1] < received_before, self._oldest())
+        return self._forget([position for position, _, _ in old], wanted_after)
 
-        Returns the oldest position before and after that.
+    def drop_oldest(self, size: int, wanted_after: int) -> list[Record]:
+        """Forget the oldest, a few thousand, until so many bytes are free; return what lay after a position."""
+        rows = self._oldest()
+        freed = accumulate((length for _, _, length in rows), initial=0)
+        victims = [position for (position, _, _), before in zip(rows, freed, strict=False) if before < size]
+        return self._forget(victims, wanted_after)
+
+    def thin_out(self, size: int, wanted_after: int) -> list[Record]:
+        """Forget every second stretch of the oldest until so many bytes are free; return what lay after a position.
+
+        A stretch is as long as some pages, because only whole pages are free again. What is thinned out again and
+        again is the oldest, so the further back, the less is left.
         """
-        before = self.oldest()
-        rows = math.ceil(share * (self._last() + 1 - before))
-        self.trim(before + rows - 1, _EVER_NS)
-        return before, self.oldest()
+        victims: list[int] = []
+        dropping, stretch, freed = False, 0, 0
+        for position, _, length in self._oldest():
+            if position <= wanted_after or dropping:
+                victims.append(position)
+                freed += length
+            stretch += length
+            if stretch >= _STRETCH_BYTES:
+                dropping, stretch = not dropping, 0
+            if freed >= size:
+                break
+        return self._forget(victims, wanted_after)
 
     def oldest(self) -> int:
         """Return the position of the oldest record, or of the next one if there is none."""
@@ -162,6 +185,21 @@ class JournalFile:
         return int((pages - free) * size)
 
     # --- inside ---------------------------------------------------------------------------
+
+    def _oldest(self) -> list[tuple[int, int, int]]:
+        """Position, time of arrival and bytes of the oldest records, as many as one transaction may forget."""
+        return self._db.execute(
+            "SELECT position, received, length(data) + ? FROM record ORDER BY position LIMIT ?",
+            (_ROW_BYTES, _TRIM_ROWS_MAX),
+        ).fetchall()
+
+    def _forget(self, positions: Sequence[int], wanted_after: int) -> list[Record]:
+        """Delete records; return those of them, as far as they are intact, that lay after a position."""
+        wanted = [position for position in positions if position > wanted_after]
+        found = [self._db.execute("SELECT * FROM record WHERE position = ?", (p,)).fetchone() for p in wanted]
+        with self._db:
+            self._db.executemany("DELETE FROM record WHERE position = ?", [(position,) for position in positions])
+        return list(self._intact(found))
 
     def _begin(self) -> tuple[str, int]:
         with self._db:

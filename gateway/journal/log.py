@@ -5,11 +5,9 @@ thread, and wakes the cursors. There is no timer in between: at low rates a reco
 at high rates the next group gathers while one is being written. Records stay in memory for a while after their
 commit, so that a cursor at the head never reads the disk.
 
-What is bounded, and what is lost at the bound (counted in `lost` by the reason given here):
-
-    records that wait for the disk   memory_bytes_max   the oldest are dropped            journal_behind
-    the file                         size_bytes_max     the oldest records are forgotten  journal_full
-    the disk still fails at the end  -                  what waits in memory              journal_failed
+What is bounded, and by which policy, is in limits.py. `append` never waits, so blocking is asked for: a connector
+awaits `room()` before it asks its device for more, and `stored()` before it tells a server to forget. One that does
+neither fills the memory, whose bound holds for all.
 """
 
 import asyncio
@@ -18,12 +16,15 @@ import sqlite3
 from bisect import bisect_right
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from operator import attrgetter
 
 from gateway.contracts import Clock, Offload
+from gateway.journal.cursor import Cursor
 from gateway.journal.file import JournalFile
+from gateway.journal.limits import REASONS, Limits
+from gateway.journal.witness import Nobody, Witness
 from gateway.model import Batch, Record
 
 _RETRY_S = 1.0
@@ -34,30 +35,30 @@ _ROOM = 0.9
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds of the journal, in bytes and seconds. `sync_s` bounds what a power cut can take; 0 is every commit."""
-
-    memory_bytes_max: int = 64 << 20
-    size_bytes_max: int = 2 << 30
-    retention_s: float = 3600.0
-    sync_s: float = 0.25
-    trim_s: float = 2.0
-
-
 class Journal:
     """One durable log, one writer. `run` is its life; everything else is for the event loop's thread only."""
 
-    def __init__(self, file: JournalFile, offload: Offload, clock: Clock, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        file: JournalFile,
+        offload: Offload,
+        clock: Clock,
+        limits: Limits | None = None,
+        witness: Witness | None = None,
+    ) -> None:
         self.id, self.boot = file.id, file.boot
         self.limits = limits or Limits()
         self.appended = self.committed = file.last
         self.size_bytes = file.size_bytes()
-        self.lost = Counter({"journal_behind": 0, "journal_full": 0, "journal_failed": 0})
+        self.lost = Counter(dict.fromkeys(REASONS, 0))
         self.failure = ""
+        self.blocked = False
+        self.blocks = 0
+        self._full = False
         self._file = file
         self._offload = offload
         self._clock = clock
+        self._witness = witness or Nobody()
         self._sequence = file.sequences()
         self._waiting: deque[Record] = deque()
         self._waiting_bytes = 0
@@ -80,9 +81,12 @@ class Journal:
         record = Record(self.appended, asset, self.boot, sequence, self._clock.now_ns(), tuple(batches))
         self._waiting.append(record)
         self._waiting_bytes += record.nbytes
+        self._witness.appended(record)
         while self._waiting_bytes > self.limits.memory_bytes_max and len(self._waiting) > 1:
-            self._waiting_bytes -= self._waiting.popleft().nbytes
-            self._lose("journal_behind", 1)
+            oldest = self._waiting.popleft()
+            self._waiting_bytes -= oldest.nbytes
+            self._lose("journal_behind", [oldest])
+        self._look_for_room()
         self._work.set()
         return record
 
@@ -117,15 +121,18 @@ class Journal:
 
     # --- reading --------------------------------------------------------------------------
 
-    def cursor(self, name: str) -> "Cursor":
+    def cursor(self, name: str) -> Cursor:
         """Return the durable cursor of this name; a new one begins with the oldest record there is."""
         if name not in self._cursors:
             position = self._stored.get(name)
-            self._cursors[name] = Cursor(self, self._file.oldest() - 1 if position is None else position)
+            start = self._file.oldest() - 1 if position is None else position
+            self._cursors[name] = Cursor(
+                self.after, lambda: self.appended, start, partial(self._witness.delivered, name)
+            )
         return self._cursors[name]
 
     @property
-    def cursors(self) -> Mapping[str, "Cursor"]:
+    def cursors(self) -> Mapping[str, Cursor]:
         return self._cursors
 
     async def after(self, position: int) -> tuple[Sequence[Record], int]:
@@ -145,9 +152,16 @@ class Journal:
         return await self._offload(self._file.read, position, self.committed, _READ_RECORDS_MAX)
 
     async def stored(self) -> None:
-        """Wait until what has been appended so far is committed; not longer than the journal runs."""
+        """Wait until what has been appended so far is committed and there is room; not longer than the journal runs."""
         position = self.appended
         while self.committed < position and not (self._closed and not self._waiting and not self._writing):
+            self._news.clear()
+            await self._news.wait()
+        await self.room()
+
+    async def room(self) -> None:
+        """Wait as long as the journal is too full for more and its policy is to block."""
+        while self.blocked and not self._closed:
             self._news.clear()
             await self._news.wait()
 
@@ -175,6 +189,8 @@ class Journal:
         self._stored |= moved
         self._remember(group)
         self.committed = group[-1].position
+        self._witness.committed(group)
+        self._look_for_room()
         if self.limits.sync_s == 0:
             await self._offload(self._file.sync)
         self._news.set()
@@ -201,7 +217,7 @@ class Journal:
             )
         self.failure = str(error)
         if self._closed:
-            self._lose("journal_failed", len(self._waiting))
+            self._lose("journal_failed", list(self._waiting))
             self._waiting.clear()
             return
         await asyncio.sleep(_RETRY_S)
@@ -223,46 +239,58 @@ class Journal:
         await self._offload(self._file.sync)
 
     async def _trim(self) -> None:
-        confirmed = min((cursor.position for cursor in self._cursors.values()), default=self.committed)
-        now = self._clock.now_ns()
+        confirmed, now = self._confirmed(), self._clock.now_ns()
         await self._offload(self._file.trim, confirmed, now - round(self.limits.retention_s * 1e9))
+        old = await self._offload(self._file.drop_old, now - round(self.limits.age_s * 1e9), confirmed)
+        self._forgotten("journal_old", old)
         self.size_bytes = await self._offload(self._file.size_bytes)
         if self.size_bytes > self.limits.size_bytes_max:
-            share = 1 - _ROOM * self.limits.size_bytes_max / self.size_bytes
-            before, after = await self._offload(self._file.trim_oldest, share)
-            self._lose("journal_full", max(0, after - max(before, confirmed + 1)))
-            self.size_bytes = await self._offload(self._file.size_bytes)
+            await self._make_room(confirmed)
+        self._full = self.size_bytes > self.limits.size_bytes_max * (_ROOM if self._full else 1.0)
+        self._look_for_room()
 
-    def _lose(self, reason: str, records: int) -> None:
+    async def _make_room(self, confirmed: int) -> None:
+        """Forget what all have read, and of the rest as much as the policy says."""
+        excess = self.size_bytes - round(_ROOM * self.limits.size_bytes_max)
+        if self.limits.policy == "block":
+            await self._offload(self._file.trim, confirmed, self._clock.now_ns())
+        elif self.limits.policy == "thin_out":
+            thinned = await self._offload(self._file.thin_out, excess, confirmed)
+            self._forgotten("journal_thinned", thinned)
+        else:
+            dropped = await self._offload(self._file.drop_oldest, excess, confirmed)
+            self._forgotten("journal_full", dropped)
+        self.size_bytes = await self._offload(self._file.size_bytes)
+
+    def _confirmed(self) -> int:
+        return min((cursor.position for cursor in self._cursors.values()), default=self.committed)
+
+    def _behind(self, record: Record) -> list[str]:
+        """The cursors that have not read a record."""
+        return [name for name, cursor in self._cursors.items() if cursor.position < record.position]
+
+    def _look_for_room(self) -> None:
+        """Block or unblock, with some distance in between; an edge is logged."""
+        if self.limits.policy != "block":
+            return
+        much = self.limits.memory_bytes_max // (4 if self.blocked else 2)
+        blocked = self._full or self._waiting_bytes > much
+        if blocked != self.blocked:
+            self.blocked = blocked
+            self.blocks += blocked
+            log.warning("journal is full, devices wait" if blocked else "journal has room again, devices go on")
+            self._news.set()
+
+    def _forgotten(self, reason: str, records: Sequence[Record]) -> None:
+        """The file has lost records: they shall not come out of memory either."""
+        gone = {record.position for record in records}
+        self._recent = deque(record for record in self._recent if record.position not in gone)
+        self._recent_bytes = sum(record.nbytes for record in self._recent)
+        self._lose(reason, records)
+
+    def _lose(self, reason: str, records: Sequence[Record]) -> None:
         if records and not self.lost[reason]:
             log.error("records are being lost: %s", reason)
-        self.lost[reason] += records
-
-
-class Cursor:
-    """A reader of the journal whose place survives restarts.
-
-    `position` is confirmed: the record there, and all before it, will not be read again.
-    """
-
-    def __init__(self, journal: Journal, position: int) -> None:
-        self.position = position
-        self._journal = journal
-        self._reached = position
-
-    @property
-    def behind(self) -> int:
-        """How many records have been appended that are not confirmed."""
-        return self._journal.appended - self.position
-
-    async def next(self) -> Sequence[Record]:
-        """Return the records after the confirmed ones, as many as come at once; none at the end of the journal."""
-        while True:
-            records, self._reached = await self._journal.after(self.position)
-            if records or self._reached == self.position:
-                return records
-            self.confirm()  # what was there has been trimmed or is damaged
-
-    def confirm(self) -> None:
-        """Say that what `next` returned last has arrived at the far side."""
-        self.position = self._reached
+        self.lost[reason] += len(records)
+        for record in records:
+            self._witness.lost(reason, record, self._behind(record) if record.position <= self.committed else ())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.journal.log import Limits
+from gateway.journal.limits import Limits
 from tests.simulation.loop import simulate
 from tests.simulation.world import FAR_SIDES, World, record_contents
 

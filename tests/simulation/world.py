@@ -19,7 +19,7 @@ import numpy as np
 from gateway.drain import drain
 from gateway.hub import Hub
 from gateway.journal import Journal
-from gateway.journal.log import Limits
+from gateway.journal.limits import Limits
 from gateway.latest import Latest
 from gateway.model import Batch, Catalog, Record, Tag
 from gateway.supervise import Health, keep_device, keep_running

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.contracts import Offload
 from gateway.journal import Cursor, Journal, JournalFile
-from gateway.journal.log import Limits
+from gateway.journal.limits import Limits
 from gateway.model import Batch, Catalog, Record, Tag
 from tests.inline import inline
 from tests.simulation.loop import LoopClock, simulate
@@ -371,6 +371,124 @@ async def test_forgetting_what_everybody_has_read_is_no_loss(disk: Disk) -> None
             await asyncio.sleep(2.0)
         assert journal.size_bytes <= journal.limits.size_bytes_max
     assert not journal.lost.total()
+
+
+@in_virtual_time
+async def test_a_journal_that_blocks_loses_nothing_and_goes_on_when_there_is_room(disk: Disk) -> None:
+    limits = Limits(size_bytes_max=disk.size_bytes() + 100_000, policy="block")
+    async with living(disk, limits) as journal:
+        cursor = journal.cursor("slow")
+        await journal.room()
+        while not journal.blocked:
+            append(journal, 100)
+            await asyncio.sleep(0.5)
+        waiting = asyncio.get_running_loop().create_task(journal.room())
+        also = asyncio.get_running_loop().create_task(journal.stored())
+        await asyncio.sleep(60.0)
+        assert not waiting.done()
+        assert not also.done()
+        while cursor.behind:
+            await cursor.next()
+            cursor.confirm()
+        await waiting
+        await also
+        assert journal.blocks == 1
+        await journal.room()
+    assert not journal.lost.total()
+
+
+@in_virtual_time
+async def test_a_disk_that_fails_blocks_before_the_memory_is_full(disk: Disk) -> None:
+    async with living(disk, Limits(memory_bytes_max=20 * RECORD_BYTES, policy="block")) as journal:
+        disk.full = True
+        append(journal, 9)
+        await journal.room()
+        append(journal, 2)
+        assert journal.blocked
+        disk.full = False
+        await journal.room()
+        assert journal.committed == 11
+    assert not journal.lost.total()
+
+
+@in_virtual_time
+async def test_a_blocked_journal_lets_go_at_its_end(disk: Disk) -> None:
+    async with living(disk, Limits(size_bytes_max=1, policy="block")) as journal:
+        journal.cursor("idle")
+        append(journal, 1)
+        await asyncio.sleep(3.0)
+        assert journal.blocked
+        waiting = asyncio.get_running_loop().create_task(journal.room())
+    await waiting
+
+
+@in_virtual_time
+async def test_a_full_journal_is_thinned_out_where_it_is_oldest(disk: Disk) -> None:
+    limits = Limits(size_bytes_max=disk.size_bytes() + 200_000, policy="thin_out")
+    async with living(disk, limits) as journal:
+        idle = journal.cursor("idle")
+        for _ in range(40):
+            append(journal, 200)
+            await asyncio.sleep(2.0)
+        assert journal.size_bytes <= limits.size_bytes_max
+    found = positions(await rest(idle))
+    assert len(found) + journal.lost["journal_thinned"] == 8_000
+    assert found[0] < 1_000  # drop_oldest would have nothing of the beginning
+    early, late = (sum(low < p <= low + 2_000 for p in found) for low in (0, 6_000))
+    assert 0 < early < late
+
+
+@in_virtual_time
+async def test_what_nobody_fetches_is_forgotten_after_its_age_and_counted(disk: Disk) -> None:
+    async with living(disk, Limits(age_s=60.0)) as journal:
+        idle = journal.cursor("idle")
+        append(journal, 3)
+        await asyncio.sleep(50.0)
+        append(journal, 2)
+        await asyncio.sleep(20.0)
+    assert positions(await rest(idle)) == [4, 5]
+    assert journal.lost == Counter(journal_old=3)
+
+
+# --- books --------------------------------------------------------------------------------
+
+
+class Books:
+    """A Witness that writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Any, ...]] = []
+
+    def appended(self, record: Record) -> None:
+        self.told.append(("appended", record.position))
+
+    def committed(self, records: Sequence[Record]) -> None:
+        self.told.append(("committed", *positions(records)))
+
+    def delivered(self, cursor: str, records: Sequence[Record]) -> None:
+        self.told.append((cursor, *positions(records)))
+
+    def lost(self, reason: str, record: Record, cursors: Sequence[str]) -> None:
+        self.told.append((reason, record.position, *cursors))
+
+
+@in_virtual_time
+async def test_a_witness_is_told_of_every_record(disk: Disk) -> None:
+    books = Books()
+    journal = Journal(disk, inline, LoopClock(), Limits(age_s=60.0, memory_bytes_max=2 * RECORD_BYTES), books)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(journal.run())
+        quick = journal.cursor("quick")
+        journal.cursor("idle")
+        append(journal, 3)
+        await asyncio.sleep(1.0)
+        await quick.next()
+        quick.confirm()
+        await asyncio.sleep(70.0)
+        journal.close()
+    appended = [("appended", 1), ("appended", 2), ("appended", 3), ("journal_behind", 1)]
+    old = [("journal_old", 2, "idle"), ("journal_old", 3, "idle")]
+    assert books.told == [*appended, ("committed", 2, 3), ("quick", 2, 3), *old]
 
 
 # --- a disk that fails --------------------------------------------------------------------

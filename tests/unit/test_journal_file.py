@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gateway.journal import JournalFile
@@ -160,12 +161,47 @@ def test_oldest_is_the_next_position_when_nothing_is_left(path: Path) -> None:
 def test_the_oldest_records_go_first_when_space_is_short(path: Path) -> None:
     with opened(path) as file:
         file.commit([record(n) for n in range(1, 6_004)], {})
-        assert file.trim_oldest(0.01) == (1, 62)
-        assert file.trim_oldest(1.0) == (62, 5_062)  # no more than a few thousand at once
-        assert positions(file) == list(range(5_062, 6_004))
-        assert file.trim_oldest(0.5) == (5_062, 5_533)
-        assert file.trim_oldest(1.0) == (5_533, 6_004)
-        assert file.trim_oldest(1.0) == (6_004, 6_004)
+        row = file.drop_oldest(1, 0)
+        assert [found.position for found in row] == [1]
+        assert positions(file, records_max=9_000) == list(range(2, 6_004))
+        assert [found.position for found in file.drop_oldest(1 << 30, 5_000)] == [5_001]  # a few thousand at once
+        assert positions(file, records_max=9_000) == list(range(5_002, 6_004))
+        assert len(file.drop_oldest(1 << 30, 0)) == 1_002
+        assert file.drop_oldest(1 << 30, 0) == []
+
+
+def test_what_is_too_old_goes_whoever_wants_it(path: Path) -> None:
+    with opened(path) as file:
+        file.commit([record(n, received=n) for n in range(1, 8)], {})
+        assert [found.position for found in file.drop_old(received_before=5, wanted_after=2)] == [3, 4]
+        assert positions(file) == [5, 6, 7]
+
+
+def test_thinning_leaves_stretches_and_frees_their_pages(path: Path) -> None:
+    with opened(path) as file:
+        file.commit([record(n) for n in range(1, 5_001)], {})
+        full = file.size_bytes()
+        gone = [found.position for found in file.thin_out(1 << 30, 0)]
+        left = positions(file, records_max=9_000)
+        assert sorted(gone + left) == list(range(1, 5_001))
+        stretches = np.flatnonzero(np.diff(left) > 1)
+        assert len(stretches) >= 2
+        assert 0.4 < len(gone) / 5_000 < 0.6
+        assert file.size_bytes() < 0.75 * full
+        again = file.thin_out(1 << 30, 0)
+        assert 0.3 * len(left) < len(again) < 0.7 * len(left)
+
+
+def test_thinning_takes_first_what_all_have_read_and_no_more_than_it_must(path: Path) -> None:
+    with opened(path) as file:
+        file.commit([record(n) for n in range(1, 3_001)], {})
+        assert file.thin_out(1_000, 2_000) == []
+        oldest = file.oldest()
+        assert 1 < oldest < 100
+        assert len(positions(file, records_max=9_000)) == 3_001 - oldest
+        gone = file.thin_out(1 << 30, 2_000)
+        assert gone
+        assert positions(file, records_max=9_000)[0] > 2_000
 
 
 def test_space_that_was_freed_does_not_count(path: Path) -> None:
