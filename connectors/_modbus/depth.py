@@ -6,13 +6,14 @@ busy device and gateway are changes all the time. As long as that makes the answ
 the first request that is lost for it ends the search.
 """
 
-from statistics import median
 from typing import Final
 
 DEPTH_MAX: Final = 32
-_ROUNDS: Final = 6
-"""Polls with as many as before, and with twice as many, of which the medians are compared."""
-_GAIN: Final = 1.15
+_ROUNDS: Final = 8
+"""Polls with as many as before, and with twice as many, of which the fastest are compared: others only waited."""
+_MISSES_MAX: Final = 3
+"""So often in a row it may be no faster before the search is over: a busy machine tells less than half of the truth."""
+_GAIN: Final = 1.05
 """How much faster it must get to be worth a longer queue in the device."""
 
 
@@ -24,6 +25,7 @@ class Depth:
         self.settled = settled
         self._most = 0
         self._turns = 0
+        self._misses = 0
         self._proved_s: list[float] = []
         self._tried_s: list[float] = []
 
@@ -44,7 +46,7 @@ class Depth:
         (self._proved_s if depth <= self.proved else self._tried_s).append(seconds / requests)
         self._turns += 1
         if len(self._tried_s) == _ROUNDS:
-            self._judge(faster=median(self._proved_s) > _GAIN * median(self._tried_s))
+            self._judge(faster=min(self._proved_s) > _GAIN * min(self._tried_s))
 
     def lost(self, depth: int) -> None:
         """Learn that the device loses requests if so many are on their way."""
@@ -53,9 +55,10 @@ class Depth:
         self._settle()
 
     def _judge(self, *, faster: bool) -> None:
+        self._misses = 0 if faster else self._misses + 1
         if faster:
             self.proved = self._trial
-        if not faster or self._trial == self.proved:
+        if self._misses == _MISSES_MAX or self._trial == self.proved:
             self._settle()
         self._proved_s.clear()
         self._tried_s.clear()

@@ -64,7 +64,7 @@ class Batch:
     def __post_init__(self) -> None:
         n = self.tag.shape
         columns = (self.tag, self.time, self.value, self.quality)
-        if len(n) != 1 or any(column.shape != n for column in columns):
+        if len(n) != 1 or not n == self.time.shape == self.value.shape == self.quality.shape:
             shapes = ", ".join(str(column.shape) for column in columns)
             raise ValueError(f"the columns of a batch must have one and the same length, not {shapes}")
         if self.tag.dtype != _TAG or self.time.dtype != _TIME or self.quality.dtype != _QUALITY:
@@ -75,7 +75,7 @@ class Batch:
         if self.value.dtype not in _KIND:
             raise TypeError(f"value must be float64, int64, uint64, bool or object, not {self.value.dtype}")
         for column in columns:
-            column.flags.writeable = False
+            column.setflags(write=False)
 
     def __len__(self) -> int:
         return len(self.tag)
