@@ -19,13 +19,17 @@ import asyncio
 import math
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 from asyncua import Client, ua
 
 from connectors._opcua import writing
+from connectors._opcua.backfill import Backfill, Server
+from connectors._opcua.decode import DecodeError
 from connectors._opcua.discover import discover as discover
+from connectors._opcua.gaps import Told
 from connectors._opcua.monitoring import Item, monitor, subscribe
 from connectors._opcua.options import DeviceOptions as DeviceOptions
 from connectors._opcua.options import TagOptions as TagOptions
@@ -38,7 +42,10 @@ from gateway.contracts import Clock, Device, DeviceError, Emit
 from gateway.model import Batch, Quality
 
 SCHEMES: Final = ("opc.tcp",)
-_COUNTS: Final = ("publishes", "keep_alives", "changes", "republished", "notifications_lost", "resumed")
+_COUNTS: Final = (
+    "publishes", "keep_alives", "changes", "republished", "notifications_lost", "resumed",
+    "overflows", "backfilled", "history_refused", "history_cut", "gaps_forgotten",
+)  # fmt: skip
 
 
 def address(options: TagOptions) -> str:
@@ -54,7 +61,8 @@ def connector(device: Device, clock: Clock) -> "OpcUa":
 class OpcUa:
     """Subscribe to the nodes of one server.
 
-    `counts` are those of _opcua/publishing.py, and how often a subscription was `resumed` after a lost connection.
+    `counts` are those of publishing.py, gaps.py and backfill.py, and how often a subscription was `resumed` after a
+    lost connection.
     """
 
     def __init__(self, device: Device, clock: Clock) -> None:
@@ -68,18 +76,16 @@ class OpcUa:
         self._publishing: Publishing | None = None
         self.counts: Counter[str] = Counter(dict.fromkeys(_COUNTS, 0))
         self.learned: dict[str, Any] = {}
+        self._told = Told(device.numbers, self.counts)
+        self._backfill = Backfill(device, self._told, clock, self.counts)
 
     async def run(self, emit: Emit) -> None:
         if self._session.client is None:
             self._publishing = None  # it was closed with its session
         try:
             async with self._session.joined() as client:
-                publishing = await self._resumed(client, emit)
-                if publishing is None:
-                    await self._begin(client, emit)
-                else:
-                    await publishing.run(client)
-        except ua.UaError as error:
+                await self._serve(client, emit)
+        except (ua.UaError, DecodeError) as error:
             raise DeviceError(f"{type(error).__name__}: {error}", Quality.BAD_COMMUNICATION_ERROR) from error
 
     async def write(self, number: int, value: float | str | bool) -> Any:
@@ -88,7 +94,24 @@ class OpcUa:
             raise ConnectionError("not connected")
         return await writing.write(self._session.client, self._node_of[number], value)
 
-    async def _resumed(self, client: Client, emit: Emit) -> Publishing | None:
+    async def _serve(self, client: Client, emit: Emit) -> None:
+        """Publish what the old subscription has, or a new one, and meanwhile make good what was lost."""
+
+        def live(*batches: Batch) -> None:
+            emit(*map(self._told.live, batches))
+
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                publishing = await self._resumed(client, emit, live)
+                if publishing is None:
+                    publishing = await self._begun(client, live)
+                    tasks.create_task(self._monitor_all(client, publishing, emit))
+                tasks.create_task(self._backfill.run(Server(client, self._node_of, emit)))
+                await publishing.run(client)
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
+
+    async def _resumed(self, client: Client, emit: Emit, live: Emit) -> Publishing | None:
         """The subscription of the last connection if it goes on; all values are told anew then.
 
         Their tags were bad meanwhile, and what did not change is not sent again by itself.
@@ -96,7 +119,7 @@ class OpcUa:
         publishing = self._publishing
         if publishing is None:
             return None
-        publishing.emit = emit
+        publishing.emit = live
         try:
             if not self._session.reused:
                 (result,) = await client.uaclient.transfer_subscriptions(
@@ -113,23 +136,20 @@ class OpcUa:
         await read(client, list(self._node_of.items()), emit, self._clock)
         return publishing
 
-    async def _begin(self, client: Client, emit: Emit) -> None:
-        """Create a subscription, publish, and meanwhile create its items."""
+    async def _begun(self, client: Client, live: Emit) -> Publishing:
+        """A new subscription; what came between the old one, if there was any, and its first values is lost."""
+        self._told.lost(self._numbers)
         number, silence_s = await subscribe(client, self._options.publishing)
         heed_cancel()
         silence_s += self._options.timeout
-        publishing = Publishing(number, silence_s, emit, self._clock, self.counts, self._stored)
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._monitor_all(client, publishing, emit))
-                await publishing.run(client)
-        except BaseExceptionGroup as group:
-            raise group.exceptions[0] from None
+        lost = partial(self._told.lost, self._numbers)
+        return Publishing(number, silence_s, live, self._clock, self.counts, self._stored, lost)
 
     async def _monitor_all(self, client: Client, publishing: Publishing, emit: Emit) -> None:
         """Create the monitored items; what the server cannot have is emitted as such."""
         found = await self._resolve(client, emit)
-        self._node_of = {int(self._numbers[i]): node for i, node in found}
+        self._node_of.clear()
+        self._node_of.update((int(self._numbers[i]), node) for i, node in found)
         items = [
             Item(int(self._numbers[i]), node, self._nodes[i].sampling or self._options.sampling) for i, node in found
         ]
@@ -148,4 +168,5 @@ class OpcUa:
         """Emit that these tags cannot be had, and why."""
         if refused:
             numbers, codes = zip(*refused, strict=True)
+            self._told.gone(np.array(numbers, np.uint32))
             emit(Batch.of(numbers, self._clock.now_ns(), math.nan, np.array(codes, np.uint32)))

@@ -176,6 +176,21 @@ BUGS = [
         "tests/unit/test_writes.py",
     ),
     Planted(
+        "what history has of the last reading before a loss is told again",
+        "connectors/_opcua/gaps.py", "(gap.after[row] < time)", "(gap.after[row] <= time)",
+        "tests/property/test_opcua_gaps.py",
+    ),
+    Planted(
+        "what comes again from a queue after it was asked for is told again",
+        "connectors/_opcua/gaps.py", "return batch.where(batch.time != self._asked[rows])", "return batch",
+        "tests/property/test_opcua_gaps.py",
+    ),
+    Planted(
+        "a gap ends with the second reading after it",
+        "connectors/_opcua/gaps.py", "np.minimum.at(gap.before, rows, batch.time)", "gap.before[rows] = batch.time",
+        "tests/property/test_opcua_gaps.py",
+    ),
+    Planted(
         "a timer that comes early is a turn of its own",
         "connectors/_pace.py", "max(loop.time(), at[turn] + period_s / 4)", "loop.time()",
         "tests/unit/test_pace.py",

@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import UTC
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -212,8 +213,22 @@ class OpcUaRig:
         return list(self._server.iserver._external_sessions)
 
     async def set(self, name: str, value: ua.Variant, status: int = 0) -> None:
-        data = ua.DataValue(value, StatusCode=ua.StatusCode(ua.UInt32(status)))
+        data = ua.DataValue(value, StatusCode=ua.StatusCode(ua.UInt32(status)), SourceTimestamp=ua.DateTime.now(UTC))
         await self._nodes[name].write_value(data)
+
+    async def historize(self, name: str, page: int = 10_000) -> None:
+        """Keep a history of a variable from now on; it is told in pages of so many values."""
+        assert self._server is not None
+        self._server.iserver.history_manager.storage.max_history_data_response_size = page
+        await self._server.historize_node_data_change(self._nodes[name])
+
+    async def forget_subscriptions(self) -> None:
+        """Lose the subscriptions of all clients, as a restart does."""
+        assert self._server is not None
+        service = self._server.iserver.subscription_service
+        own = self._server.iserver.isession.session_id
+        gone = [number for number, one in service.subscriptions.items() if one.session_id != own]
+        await service.delete_subscriptions(gone)
 
 
 @asynccontextmanager

@@ -18,6 +18,7 @@ AT_ONCE: Final = 500
 
 PER_READ: Final = ua.NodeId(ua.Int32(11705))
 PER_MONITORED_ITEMS: Final = ua.NodeId(ua.Int32(11714))
+PER_HISTORY_READ: Final = ua.NodeId(ua.Int32(12165))
 _PER_BROWSE: Final = ua.NodeId(ua.Int32(11710))
 _PER_TRANSLATE: Final = ua.NodeId(ua.Int32(11712))
 _HIERARCHICAL: Final = ua.NodeId(ua.Int32(ua.ObjectIds.HierarchicalReferences))
@@ -30,6 +31,24 @@ _TOO_LARGE: Final = {
     0x80B8_0000,  # BadRequestTooLarge
     0x80B9_0000,  # BadResponseTooLarge
 }
+
+
+async def in_batches(call: Callable[[Sequence[A]], Awaitable[Sequence[B]]], asked: Sequence[A], size: int) -> list[B]:
+    """Answers to all, in order. Raises UaError if the server refuses a single one, or answers another number."""
+    answers: list[B] = []
+    while len(answers) < len(asked):
+        batch = asked[len(answers) : len(answers) + size]
+        try:
+            answered = await call(batch)
+        except ua.UaStatusCodeError as error:
+            if error.code not in _TOO_LARGE or len(batch) == 1:
+                raise
+            size = len(batch) // 2
+            continue
+        if len(answered) != len(batch):
+            raise ua.UaError(f"{len(answered)} answers to {len(batch)} questions")
+        answers += answered
+    return answers
 
 
 class Calls:
@@ -53,34 +72,15 @@ class Calls:
     ) -> list[ua.DataValue]:
         """Return an attribute of each node, without timestamps; what cannot be read has a status that says so."""
         asked = [ua.ReadValueId(NodeId=node, AttributeId=attribute) for node in nodes]
-        return await self._in_batches(self._read, asked, self._per_read)
+        return await in_batches(self._read, asked, self._per_read)
 
     async def translate(self, paths: Sequence[ua.BrowsePath]) -> list[ua.BrowsePathResult]:
         """Return where each browse path leads (TranslateBrowsePathsToNodeIds)."""
-        return await self._in_batches(self._translate, paths, self._per_translate)
+        return await in_batches(self._translate, paths, self._per_translate)
 
     async def browse(self, nodes: Sequence[ua.NodeId]) -> list[list[ua.ReferenceDescription]]:
         """Return the objects and variables below each node; none for one that cannot be browsed."""
-        return await self._in_batches(self._browse, nodes, self._per_browse)
-
-    async def _in_batches(
-        self, call: Callable[[Sequence[A]], Awaitable[Sequence[B]]], asked: Sequence[A], size: int
-    ) -> list[B]:
-        """Answers to all, in order. Raises UaError if the server refuses a single one, or answers another number."""
-        answers: list[B] = []
-        while len(answers) < len(asked):
-            batch = asked[len(answers) : len(answers) + size]
-            try:
-                answered = await call(batch)
-            except ua.UaStatusCodeError as error:
-                if error.code not in _TOO_LARGE or len(batch) == 1:
-                    raise
-                size = len(batch) // 2
-                continue
-            if len(answered) != len(batch):
-                raise ua.UaError(f"{len(answered)} answers to {len(batch)} questions")
-            answers += answered
-        return answers
+        return await in_batches(self._browse, nodes, self._per_browse)
 
     async def _read(self, asked: Sequence[ua.ReadValueId]) -> Sequence[ua.DataValue]:
         self.requests += 1

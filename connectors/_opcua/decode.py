@@ -1,4 +1,6 @@
-"""What a server answers, from its bytes to batches: Publish, Republish and Read (OPC 10000-4, 5.14.5, 5.14.6, 5.11.2).
+"""What a server answers, from its bytes to batches: Publish, Republish, Read and HistoryRead.
+
+OPC 10000-4, 5.14.5, 5.14.6, 5.11.2 and 5.11.3.
 
 A body is what follows the type id of a message, so it begins with the ResponseHeader. Pure; knows no connection.
 """
@@ -18,10 +20,19 @@ from connectors._opcua.values import FAILURES, Bounded
 from gateway.model import Batch
 from gateway.model.batch import join_kinds
 
-__all__ = ["DecodeError", "Published", "publish_response", "read_response", "republish_response"]
+__all__ = [
+    "DecodeError",
+    "Kept",
+    "Published",
+    "history_response",
+    "publish_response",
+    "read_response",
+    "republish_response",
+]
 
 _DATA_CHANGE: Final = (0, ua.ObjectIds.DataChangeNotification_Encoding_DefaultBinary)
 _EVENTS: Final = (0, ua.ObjectIds.EventNotificationList_Encoding_DefaultBinary)
+_HISTORY_DATA: Final = (0, ua.ObjectIds.HistoryData_Encoding_DefaultBinary)
 _STATUS_CHANGE: Final = (0, ua.ObjectIds.StatusChangeNotification_Encoding_DefaultBinary)
 _UINT32: Final = 4
 _DATA_VALUE_MIN: Final = 1
@@ -29,6 +40,7 @@ _CHANGE_MIN: Final = 4 + _DATA_VALUE_MIN
 _DIAGNOSTICS_MIN: Final = 4
 """An array of DiagnosticInfos follows all values, at least its length."""
 _EXTENSION_OBJECT_MIN: Final = 3
+_HISTORY_MIN: Final = 4 + 4 + _EXTENSION_OBJECT_MIN
 _EVENT_MIN: Final = 8
 _STRING_MIN: Final = 4
 _VARIANT_MIN: Final = 1
@@ -81,6 +93,42 @@ def read_response(body: bytes, tags: NDArray[np.uint32], now_ns: int) -> list[Ba
     if count != len(tags):
         raise DecodeError(f"{len(tags)} values were asked for, {count} are there")
     return batches(Records(body, cursor.at, cursor.end - _DIAGNOSTICS_MIN, count, tags), now_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a server has kept of a node, or a part of it: `point` is where it goes on, empty at its end."""
+
+    status: int
+    point: bytes
+    batches: Sequence[Batch]
+
+
+def history_response(body: bytes, tags: Sequence[int], now_ns: int) -> list[Kept]:
+    """Decode a HistoryReadResponse to raw values: one result per tag, in order.
+
+    Raises DecodeError, also for another number of results, and ua.UaStatusCodeError if the server says no.
+    """
+    cursor = _answer(body)
+    cursor.end -= _DIAGNOSTICS_MIN
+    count = cursor.count(_HISTORY_MIN)
+    if count != len(tags):
+        raise DecodeError(f"the history of {len(tags)} nodes was asked for, that of {count} is there")
+    return [_kept(cursor, tag, now_ns) for tag in tags]
+
+
+def _kept(cursor: Cursor, tag: int, now_ns: int) -> Kept:
+    status = cursor.number("I")
+    begin = cursor.at
+    cursor.string()
+    point = cursor.data[begin + _STRING_MIN : cursor.at]
+    type_id, at = cursor.extension_object()
+    data = Cursor(cursor.data, at, cursor.at)
+    if type_id != _HISTORY_DATA:
+        return Kept(status, point, ())
+    count = data.count(_DATA_VALUE_MIN)
+    records = Records(data.data, data.at, data.end, count, np.full(count, tag, np.uint32))
+    return Kept(status, point, batches(records, now_ns))
 
 
 def _answer(body: bytes) -> Cursor:

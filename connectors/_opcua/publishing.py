@@ -26,8 +26,9 @@ _FAULT: Final = ua.ObjectIds.ServiceFault_Encoding_DefaultBinary
 class Publishing:
     """One subscription, from its creation to its end, over any number of sessions.
 
-    `sequence` is the number of the last notification that came, `emit` who gets what comes next. `counts` has
-    `publishes`, `keep_alives`, `changes`, `republished`, `notifications_lost`.
+    `sequence` is the number of the last notification that came, `emit` who gets what comes next; `lost` is told of
+    notifications that are lost for good, before those that follow. `counts` has `publishes`, `keep_alives`, `changes`,
+    `republished`, `notifications_lost`.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Publishing:
         clock: Clock,
         counts: Counter[str],
         stored: Callable[[], Awaitable[None]],
+        lost: Callable[[], None],
     ) -> None:
         self.subscription = subscription
         self.sequence = 0
@@ -46,6 +48,7 @@ class Publishing:
         self._clock = clock
         self._counts = counts
         self._stored = stored
+        self._lost = lost
         self._acknowledge: list[int] = []
         self._limit = _OUTSTANDING
 
@@ -112,6 +115,7 @@ class Publishing:
             number = _following(self.sequence)
             if not await self._republish(client, number):
                 self._counts["notifications_lost"] += 1
+                self._lost()
                 self.sequence = number
 
     async def _republish(self, client: Client, number: int) -> bool:

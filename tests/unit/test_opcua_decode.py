@@ -10,7 +10,13 @@ from asyncua import ua
 from asyncua.ua.ua_binary import struct_to_binary, variant_to_binary
 from asyncua.ua.uaerrors import BadNoSubscription
 
-from connectors._opcua.decode import DecodeError, publish_response, read_response, republish_response
+from connectors._opcua.decode import (
+    DecodeError,
+    history_response,
+    publish_response,
+    read_response,
+    republish_response,
+)
 from gateway.model import Batch, Kind, Quality
 
 NOW_NS = 1_767_592_800_000_000_000
@@ -120,6 +126,47 @@ def test_a_service_that_failed_raises_its_status(code: int) -> None:
         assert isinstance(error.value, BadNoSubscription) == (code == 0x8079_0000)
     with pytest.raises(ua.UaStatusCodeError):
         read_response(header(code), np.zeros(1, np.uint32), NOW_NS)
+
+
+HISTORY = 658
+"""HistoryData_Encoding_DefaultBinary (OPC 10000-6, A.3)."""
+
+
+def kept(*values: bytes, status: int = 0, point: bytes = NULL) -> bytes:
+    """A HistoryReadResult."""
+    return struct.pack("<I", status) + point + structure(HISTORY, struct.pack("<i", len(values)) + b"".join(values))
+
+
+def history(*results: bytes) -> bytes:
+    return header() + struct.pack("<i", len(results)) + b"".join(results) + NULL
+
+
+@pytest.mark.parametrize("n", [1, 100])
+def test_the_history_of_each_node_has_its_tag_and_says_where_it_goes_on(n: int) -> None:
+    text = b"\x01\x0c" + struct.pack("<i", 2) + b"ab"
+    refused = struct.pack("<I", 0x8072_0000) + NULL + b"\0\0\0"
+    more = kept(*[double(1.0), text] * n, status=0x00A6_0000, point=struct.pack("<i", 3) + b"abc")
+    first, second, third = history_response(history(more, refused, kept(double(2.0))), [7, 8, 9], NOW_NS)
+    assert (first.status, first.point) == (0x00A6_0000, b"abc")
+    assert {kind: (tags, values) for kind, (tags, _, values, _) in plain(first.batches).items()} == {
+        Kind.FLOAT: ([7] * n, [1.0] * n),
+        Kind.OBJECT: ([7] * n, ["ab"] * n),
+    }
+    assert (second.status, second.point, second.batches) == (0x8072_0000, b"", ())
+    assert (third.point, [batch.tag.tolist() for batch in third.batches]) == (b"", [[9]])
+
+
+@pytest.mark.parametrize("n", [1, 100])
+def test_every_cut_through_a_history_is_an_error(n: int) -> None:
+    body = history(kept(*[double(1.0), b"\x01\x01\x01"] * n))
+    for length in range(len(body)):
+        with pytest.raises(DecodeError):
+            history_response(body[:length], [7], NOW_NS)
+
+
+def test_the_history_of_another_number_of_nodes_is_an_error() -> None:
+    with pytest.raises(DecodeError, match="2 nodes was asked for, that of 1"):
+        history_response(history(kept()), [7, 8], NOW_NS)
 
 
 def test_values_of_a_read_are_those_of_the_tags() -> None:

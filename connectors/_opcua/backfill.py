@@ -1,0 +1,170 @@
+"""What was missed, made good from the history of the server.
+
+After a loss the items that stay silent are asked for their values. What they and the others missed then lies between
+two readings (gaps.py), and is read where the server has a history of the node (history.py). Nothing here ends a
+connection: a history that is slow, refused or not there costs nothing but what it would have had.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from asyncua import Client, ua
+from numpy.typing import NDArray
+
+from connectors._opcua.calls import PER_HISTORY_READ, calls, per_call
+from connectors._opcua.decode import DecodeError, Kept
+from connectors._opcua.gaps import Rows, Times, Told
+from connectors._opcua.history import RawHistory
+from connectors._opcua.options import History
+from connectors._opcua.reading import read
+from connectors._pace import heed_cancel
+from gateway.contracts import Clock, Device, Emit
+from gateway.model import Batch
+from gateway.model.batch import join_kinds
+from gateway.model.quality import BAD, name
+
+_AT_ONCE: Final = 100
+"""Nodes per request where the server names no limit, or a higher one: each may have many values."""
+_DELAY_S: Final = 2.0
+_HISTORY_READ: Final = 1 << 2
+"""Bit of UserAccessLevel (OPC 10000-3, 8.57)."""
+_NO_BOUND: Final = 0x80D7_0000
+"""BadBoundNotFound: a bound, which some servers tell although nobody asks for bounds."""
+_CODE: Final = 0xFFFF_0000
+_FAILURES: Final = (ua.UaError, DecodeError, TimeoutError)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server as long as a connection to it lasts: its nodes by number of the tag, and who gets what is read there."""
+
+    client: Client
+    nodes: Mapping[int, ua.NodeId]
+    emit: Emit
+
+
+class Backfill:
+    """Makes good what was lost of a device.
+
+    `counts` has `backfilled`, readings from the history; `history_refused`, tags that it does not tell of; and
+    `history_cut`, tags of which not all was read, because it was too old or too much.
+    """
+
+    def __init__(self, device: Device, told: Told, clock: Clock, counts: Counter[str]) -> None:
+        self._name = device.name
+        wanted = device.options.history
+        self._options: History | None = None if wanted == "off" else wanted
+        self._delay_s = self._options.delay if self._options else _DELAY_S
+        self._timeout_s: float = device.options.timeout
+        self._numbers = device.numbers
+        self._stored = device.stored
+        self._told = told
+        self._clock = clock
+        self._counts = counts
+        self._said = ""
+
+    async def run(self, server: Server) -> None:
+        """Fill gaps as they come, for ever; each when its end is known since the delay."""
+        silent = ended = np.empty(0, np.intp)
+        while True:
+            await asyncio.sleep(self._delay_s)
+            heed_cancel()
+            await self._ask(server, np.intersect1d(silent, self._told.open()))
+            await self._fill(server, ended)
+            silent, ended = self._told.open(), self._told.closed()[0]
+
+    async def _ask(self, server: Server, silent: Rows) -> None:
+        """Read what may have been lost for good, because it did not change since."""
+        if not len(silent):
+            return
+        asked = [(number, server.nodes[number]) for number in self._numbers[silent].tolist() if number in server.nodes]
+
+        def take(*batches: Batch) -> None:
+            server.emit(*map(self._told.asked, batches))
+
+        try:
+            await read(server.client, asked, take, self._clock)
+        except _FAILURES as error:
+            self._refuse(len(asked), f"{type(error).__name__}: {error}")
+        self._told.gone(self._numbers[np.intersect1d(silent, self._told.open())])
+
+    async def _fill(self, server: Server, ended: Rows) -> None:
+        """Read what is missing of these rows, so far as it is wanted and there."""
+        rows, after, before = self._told.closed()
+        old = np.isin(rows, ended)
+        rows, after, before = rows[old], after[old], before[old]
+        if self._options and len(rows):
+            earliest = before - round(self._options.window * 1e9)
+            self._counts["history_cut"] += int(np.count_nonzero(earliest > after))
+            self._told.up_to(rows, earliest)
+            await self._read(server, self._options, rows, np.maximum(after, earliest), before)
+        self._told.up_to(rows, before)
+
+    async def _read(self, server: Server, options: History, rows: Rows, after: Times, before: Times) -> None:
+        """Read the history of those that have one, so many at once as the server takes, of like age together."""
+        rows, after, before = (column[np.argsort(after, kind="stable")] for column in (rows, after, before))
+        try:
+            kept = await self._historized(server, rows)
+            size = await per_call(server.client, PER_HISTORY_READ, _AT_ONCE)
+        except _FAILURES as error:
+            self._refuse(len(rows), f"{type(error).__name__}: {error}")
+            return
+        if not kept.any():
+            self._refuse(len(rows), "it keeps none of these nodes")
+        rows, after, before = rows[kept], after[kept], before[kept]
+        history = RawHistory(server.client, options, self._timeout_s, self._clock, self._counts)
+        for start in range(0, len(rows), size):
+            part = slice(start, start + size)
+            numbers = self._numbers[rows[part]].tolist()
+            nodes = [(number, server.nodes[number]) for number in numbers]
+            row_of = dict(zip(numbers, rows[part].tolist(), strict=True))
+            try:
+                async for pages in history.pages(nodes, int(after[part].min()), int(before[part].max())):
+                    missed = [b for n, page in pages for b in self._missed(row_of[n], page, options.order)]
+                    self._counts["backfilled"] += sum(map(len, missed))
+                    server.emit(*join_kinds(missed))
+                    await self._stored()
+            except _FAILURES as error:
+                self._refuse(len(nodes), f"{type(error).__name__}: {error}")
+
+    async def _historized(self, server: Server, rows: Rows) -> NDArray[np.bool_]:
+        """Which of the rows have a node whose history this user may read."""
+        numbers = self._numbers[rows].tolist()
+        nodes = {number: server.nodes[number] for number in numbers if number in server.nodes}
+        ask = await calls(server.client)
+        levels = dict(zip(nodes, await ask.read(list(nodes.values()), ua.AttributeIds.UserAccessLevel), strict=True))
+        return np.array([number in levels and _readable(levels[number]) for number in numbers])
+
+    def _missed(self, row: int, page: Kept, order: str) -> list[Batch]:
+        """What is missing of a page, flagged; it is not missing any more."""
+        if page.status >= BAD:
+            self._refuse(1, name(page.status))
+        missed = []
+        for batch in page.batches:
+            missing = self._told.missing(row, batch.time) & (batch.quality & _CODE != _NO_BOUND)
+            missed.append(replace(batch.where(missing), historical=True))
+        times = [batch.time for batch in page.batches if len(batch)]
+        if times and order == "newest":
+            self._told.down_to(row, min(int(time.min()) for time in times))
+        elif times:
+            self._told.up_to(np.array([row]), max(int(time.max()) for time in times))
+        return missed
+
+    def _refuse(self, tags: int, why: str) -> None:
+        """Count; say it once, and again if it is for another reason."""
+        self._counts["history_refused"] += tags
+        if why != self._said:
+            log.warning("device %s: what was missed cannot be read from its history: %s", self._name, why)
+        self._said = why
+
+
+def _readable(level: ua.DataValue) -> bool:
+    value = level.Value.Value if level.Value is not None else None
+    return isinstance(value, int) and bool(value & _HISTORY_READ)
