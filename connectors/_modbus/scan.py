@@ -28,6 +28,8 @@ _ONE_TIME_NS: Final = 20_000_000
 """Readings of a scan that took less share one time stamp: a PLC's own cycle scatters as much."""
 
 _NO_ANSWER: Final = "no answer within the timeout"
+_SEARCH_MAX: Final = 500
+"""Requests of one poll, after which no further block is searched for what the device refuses."""
 _PROBE_S: Final = 600.0
 """How long until the device is asked again for what it refused."""
 
@@ -81,6 +83,7 @@ class Scan:
         self._factor = {i: len(points) + k for k, i in enumerate(scaled)}
         self._longest = max(span.count for span in self._spans())  # whatever is known, a value is asked for whole
         self._probe_at = float("inf")
+        self._searched = 0
         self._plan()
 
     async def poll(self, ask: Ask, emit: Emit, clock: Clock) -> None:
@@ -93,6 +96,10 @@ class Scan:
             self._plan()
         if self._codes:
             await self._probe(ask)
+        self._searched = 0
+        await self._read(ask, emit, clock)
+
+    async def _read(self, ask: Ask, emit: Emit, clock: Clock) -> None:
         answers = await ask(self._requests)
         codes = {answer.code for answer in answers if answer is not None}
         if codes == {0}:
@@ -100,7 +107,8 @@ class Scan:
             return
         try:
             if not codes.isdisjoint(_REFUSED) and await self._learn(ask, answers):
-                await self.poll(ask, emit, clock)
+                self._plan()
+                await self._read(ask, emit, clock)
                 return
         except TimeoutError:
             emit(*self._decode(answers, clock))
@@ -177,10 +185,13 @@ class Scan:
     # --- learning -------------------------------------------------------------------------
 
     async def _learn(self, ask: Ask, answers: Sequence[Answer | None]) -> bool:
-        """Find out what the device does not like about the blocks it refused. False if nothing is new."""
+        """Find out what the device does not like about the blocks it refused. False if nothing is new.
+
+        Those for which there is no time in this poll are asked for again, and refused again, in the next.
+        """
         before, spans = self._profile.changes, self._spans()
         for block, answer in zip(self.blocks, answers, strict=True):
-            if answer is not None and answer.code in _REFUSED:
+            if answer is not None and answer.code in _REFUSED and self._searched < _SEARCH_MAX:
                 await self._blame(ask, block, answer.code, spans)
         self._probe_at = min(self._probe_at, asyncio.get_running_loop().time() + _PROBE_S)
         return before != self._profile.changes
@@ -207,6 +218,7 @@ class Scan:
 
     async def _refusal(self, ask: Ask, block: Block) -> int:
         """The exception code with which the device refuses a block, 0 if it does not."""
+        self._searched += 1
         answer = await asked(ask, read(block.function, block.start, block.count))
         return answer.code if answer.code in _REFUSED else 0
 

@@ -155,12 +155,15 @@ def test_one_bad_register_costs_itself_wherever_it_is_and_is_searched_for_once(n
         assert steady <= blocks + 1  # in two parts, around the bad register
 
 
-@pytest.mark.parametrize("refused", [range(0, 1000, 97), range(300, 420), [0, 999], range(1, 500, 2)])
-def test_several_bad_registers_cost_themselves(refused: Sequence[int]) -> None:
+@pytest.mark.parametrize(
+    ("refused", "polls"), [(range(0, 1000, 97), 1), (range(300, 420), 1), ([0, 999], 1), (range(1, 500, 2), 2)]
+)
+def test_several_bad_registers_cost_themselves(refused: Sequence[int], polls: int) -> None:
+    """They are found in the first poll; a search as long as that for hundreds goes on in the next."""
     tags = points(range(1000))
     made, device = scan(tags), Device(refused={("holding", address) for address in refused})
     expected = {tag: reading for tag, reading in healthy(tags).items() if tag not in refused}
-    first, _ = polled(made, device)
+    *_, (first, _) = [polled(made, device) for _ in range(polls)]
     assert good(first) == expected
     assert {quality for tag, (_, quality) in first.items() if tag in refused} == {UNKNOWN}
     before = device.refusals
@@ -175,6 +178,20 @@ def test_a_device_that_refuses_everything_is_asked_a_bounded_number_of_times() -
     assert {quality for _, quality in first.values()} == {UNKNOWN}
     assert requests <= 4 * 100
     assert polled(made, device) == (first, 0)
+
+
+def test_a_device_that_refuses_thousands_of_tags_is_asked_for_them_over_many_polls() -> None:
+    addresses = range(0, 4_000, 2)
+    device = Device(refused={("holding", address) for address in range(5_000)})
+    made = scan(points(addresses))
+    blocks = len(made.blocks)
+    costs: list[int] = []
+    while not costs or costs[-1]:
+        found, cost = polled(made, device)
+        assert found == dict.fromkeys(range(len(addresses)), (0, UNKNOWN))
+        costs.append(cost)
+    assert max(costs) <= 2 * blocks + 500 + 2 * 63
+    assert sum(costs) < 2.1 * len(addresses) + 2 * blocks * len(costs)
 
 
 def test_a_value_of_several_registers_is_refused_as_a_whole() -> None:
