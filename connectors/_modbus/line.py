@@ -192,7 +192,7 @@ class Line:
         self._turn_sent += n
         if not self._framing.numbered:
             self._link.forget()
-        self._link.send(frames, several=waiting + n > 1)
+        self._link.send(frames)
         self._look_at(now + self._patience_s(unit))
 
     def _withdraw(self, exchange: Exchange) -> None:
@@ -213,6 +213,8 @@ class Line:
             for number, answer in answers:
                 self._turn.take(number, answer)
             self._silences, self._grace_s = 0, 0.0
+        if self._flight and self._link is not None:
+            self._link.hurry()
         if used:
             if self.endpoint.serial is not None:
                 now = asyncio.get_running_loop().time()

@@ -32,8 +32,12 @@ Lost = Callable[[Exception], None]
 class Link(Protocol):
     """An open link."""
 
-    def send(self, data: bytes, *, several: bool) -> None:
-        """Send frames; `several` says that more than one answer is awaited."""
+    def send(self, data: bytes) -> None:
+        """Send frames."""
+        ...
+
+    def hurry(self) -> None:
+        """Say at once that an answer has come: more are awaited, and the device may wait for that."""
         ...
 
     def forget(self) -> None:
@@ -84,12 +88,14 @@ class _Wire(asyncio.Protocol, asyncio.DatagramProtocol):
         self._transport: Any = None
         self._send: Callable[[bytes], None]
         self._socket: socket.socket | None = None
-        self._several = False
 
-    def send(self, data: bytes, *, several: bool) -> None:
-        self._several = several
+    def send(self, data: bytes) -> None:
         if not self._transport.is_closing():  # else the loss is on its way
             self._send(data)
+
+    def hurry(self) -> None:
+        if self._socket is not None:
+            self._socket.setsockopt(socket.IPPROTO_TCP, cast(int, _QUICKACK), 1)
 
     def forget(self) -> None:
         self._rest = b""
@@ -108,8 +114,6 @@ class _Wire(asyncio.Protocol, asyncio.DatagramProtocol):
     def data_received(self, data: bytes) -> None:
         if self._lost is None:
             return
-        if self._several and self._socket is not None:
-            self._socket.setsockopt(socket.IPPROTO_TCP, cast(int, _QUICKACK), 1)
         stream = self._rest + data if self._rest else data
         try:
             self._rest = stream[self._received(stream) :]

@@ -60,7 +60,10 @@ class Link:
         self._device, self._framing, self._received, self._lost = device, framing, received, lost
         self._open = True
 
-    def send(self, data: bytes, *, several: bool) -> None:
+    def hurry(self) -> None:
+        pass
+
+    def send(self, data: bytes) -> None:
         size = 12 if isinstance(self._framing, Mbap) else 8
         for at in range(0, len(data), size):
             self._take(data[at : at + size])
