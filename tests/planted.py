@@ -77,12 +77,12 @@ BUGS = [
     ),
     Planted(
         "records that wait for the disk are dropped without being counted",
-        "gateway/journal/log.py", 'self._lose("journal_behind", 1)', 'self._lose("journal_behind", 0)',
+        "gateway/journal/log.py", 'self._lose("journal_behind", [oldest])', 'self._lose("journal_behind", [])',
         "tests/simulation/test_world.py",
     ),
     Planted(
         "records are forgotten although a cursor still wants them",
-        "gateway/journal/file.py", "WHERE position <= ? AND received < ?", "WHERE position <= ?1 + 1 AND received < ?",
+        "gateway/journal/file.py", "row[0] <= upto and row[1]", "row[0] <= upto + 1 and row[1]",
         "tests/unit/test_journal_file.py",
     ),
     Planted(
@@ -132,7 +132,7 @@ BUGS = [
     ),
     Planted(
         "an answer is taken without a look at its unit",
-        "connectors/_modbus/line.py", "if frame.unit == unit.number else None", "",
+        "connectors/_modbus/flight.py", " if unit == sent.unit.number else None", "",
         "tests/unit/test_line.py::test_an_answer_that_is_wrong_in_anything_ends_the_connection",
     ),
     Planted(
@@ -172,7 +172,7 @@ BUGS = [
     ),
     Planted(
         "a repeated write is written again",
-        "gateway/writes.py", "        if asked is None:\n", "        if True:\n",
+        "gateway/writes.py", "        if asked is None:\n            return", "        if True:\n            return",
         "tests/unit/test_writes.py",
     ),
     Planted(
