@@ -137,6 +137,15 @@ class Plant(Protocol):
 
     def parts(self) -> Sequence[Part]: ...
 
+    async def ledger(
+        self, device: str, start_ns: int, end_ns: int, after: tuple[int, str], rows_max: int
+    ) -> Sequence[tuple[tuple[int, str], Mapping[str, Any]]]:
+        """Return rows of the ledger, each by its minute [ns] and device, after that of `after`; of all devices if ''.
+
+        Raises ConnectionError if its disk fails.
+        """
+        ...
+
     async def readings(self, path: str, start_ns: int, end_ns: int) -> Sequence[Readings]:
         """Return history in [start, end), one Readings per kind of value. Raises ConnectionError without a database."""
         ...

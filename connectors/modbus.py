@@ -36,9 +36,21 @@ from connectors._modbus.scan import Scan
 from connectors._modbus.unit import Unit
 from connectors._pace import due
 from gateway.contracts import Clock, Device, Emit
+from gateway.model import Quality
 
 SCHEMES: Final = endpoint.SCHEMES
-_COUNTS: Final = ("requests", "exceptions", "timeouts", "late", "polls_skipped")
+_COUNTS: Final = ("requests", "exceptions", "timeouts", "late", "polls_skipped", "readings_due", "readings_skipped")
+
+_CAUSES: Final[Mapping[int, str]] = {
+    Quality.BAD_TIMEOUT: "timeout",
+    Quality.BAD_NOT_SUPPORTED: "exception 1",
+    Quality.BAD_NODE_ID_UNKNOWN: "exception 2",
+    Quality.BAD_OUT_OF_RANGE: "exception 3",
+    Quality.BAD_DEVICE_FAILURE: "exception 4 or 5",
+    Quality.BAD_RESOURCE_UNAVAILABLE: "exception 6",
+    Quality.BAD_NO_COMMUNICATION: "exception 10 or 11",
+}
+"""What the qualities that _modbus/scan.py gives stand for, for people."""
 
 
 def address(options: TagOptions) -> str:
@@ -56,8 +68,11 @@ def connector(device: Device, clock: Clock) -> "Modbus":
 class Modbus:
     """Poll one unit; devices with the same endpoint share its connection.
 
-    `counts` has what it cost the device: `requests`, `exceptions`, `timeouts`, `late`, `polls_skipped`.
+    `counts` has what it cost the device: `requests`, `exceptions`, `timeouts`, `late`, `polls_skipped`; and the
+    readings that were due or skipped.
     """
+
+    causes = _CAUSES
 
     def __init__(self, device: Device, clock: Clock) -> None:
         options: DeviceOptions = device.options
@@ -79,6 +94,7 @@ class Modbus:
                 raise ValueError(f"{tag.name} cannot be written: nothing in {keys.at.area} can")
         polls: list[float] = [keys.poll or options.poll for keys in device.tag_options]
         self._periods_s = sorted(set(polls))
+        self.polls = [(period, polls.count(period)) for period in self._periods_s]
         self._scans = [self._scan(device, [i for i, poll in enumerate(polls) if poll == p]) for p in self._periods_s]
         if 0 < options.budget < self.requests_per_s:
             raise ValueError(
@@ -100,7 +116,7 @@ class Modbus:
 
     async def run(self, emit: Emit) -> None:
         async with self._line.joined(self._timeout_s):
-            async for turn in due(self._periods_s, self._phase, self.counts):
+            async for turn in due(self._periods_s, self._phase, self.counts, [n for _, n in self.polls]):
                 await self._room()
                 await self._scans[turn].poll(self._ask, emit, self._clock)
 

@@ -15,12 +15,11 @@ import random
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, nullcontext
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import uvicorn
 from starlette.types import ASGIApp
 
 from api.app import create
@@ -40,11 +39,13 @@ from gateway.journal import Journal, JournalFile
 from gateway.journal.limits import Limits
 from gateway.latest import Latest
 from gateway.learned import Learned
+from gateway.ledger import Ledger, LedgerFile
 from gateway.mailbox import Mailbox
 from gateway.model import Catalog
 from gateway.plan import plan
 from gateway.plugins import Protocols, signal_kinds
 from gateway.ports import address, listener, until_free
+from gateway.serving import serving
 from gateway.supervise import Health, keep_device, keep_running
 from gateway.view import View
 from gateway.writes import Writes
@@ -87,7 +88,8 @@ class Gateway:
             resources.callback(file.close)
             self.catalog = Catalog()
             file.load(self.catalog)
-            self.journal = Journal(file, self._threads("journal", 1), clock, _limits(config))
+            self.ledger = self._open_ledger(folder / "ledger.db", config.ledger.retention)
+            self.journal = Journal(file, self._threads("journal", 1), clock, _limits(config), self.ledger)
             self._learned = Learned(folder / "devices.json")
             learned = self._learned.load()
             self.plan = plan(
@@ -102,6 +104,7 @@ class Gateway:
                 self.journal.room,
             )
             file.save(self.catalog)
+            self.ledger.begin(file, self.journal, {p.name: p.connector for p in self.plan.devices})
             self.latest = Latest(len(self.catalog))
             self.hub = Hub(self.catalog, self.latest, self.journal)
             self._work = self._threads("work", 2)
@@ -132,7 +135,7 @@ class Gateway:
             async with (
                 _running(*([self._kept("broker", self._broker.run)] if embedded else [])),
                 _running(*self._services()),
-                _serving(self._api(), http),
+                serving(self._api(), http),
                 self._durable(),
                 _running(*self._sources()),
             ):
@@ -143,6 +146,7 @@ class Gateway:
 
     def _services(self) -> list[Task]:
         services = [self._kept("bus", self._publish), self._kept("device profiles", self._remember)]
+        services.append(self._kept("ledger", self.ledger.run, lambda: {"rows_dropped": self.ledger.rows_dropped}))
         if self._config.bus.per_tag:
             self.hub.join(self._retained.mailbox)
             services.append(self._kept("retained topics", self._retained.run))
@@ -184,6 +188,8 @@ class Gateway:
             if behind:
                 log.warning("records wait in the journal for the next start: %s", behind)
         await self.journal.finish()
+        with suppress(OSError):  # what that costs, the next start finds in the journal
+            await self.ledger.end()
 
     def _drains(self) -> list[Task]:
         bus = self.journal.cursor("bus")
@@ -203,6 +209,7 @@ class Gateway:
                 health,
                 clock=self._clock,
                 chance=self._chance,
+                books=self.ledger.accounts[planned.name],
             )
             for planned, health in self.devices.values()
         ]
@@ -237,6 +244,7 @@ class Gateway:
             latest=self.latest,
             hub=self.hub,
             journal=self.journal,
+            ledger=self.ledger,
             history=self._history,
             queries=self._work,
             clock=self._clock,
@@ -262,6 +270,17 @@ class Gateway:
             retention_s=keys.retention,
         )
         return history, sink
+
+    def _open_ledger(self, path: Path, retention_s: float) -> Ledger:
+        file = LedgerFile(path)
+        self._resources.callback(file.close)
+
+        def down(sink: str) -> str:
+            part = self.parts.get(sink)
+            return part.error if part is not None and part.state == "down" else ""
+
+        offload = self._threads("ledger", 1)
+        return Ledger(file, offload, self.catalog, self._clock, retention_s=retention_s, down=down)
 
     def _threads(self, name: str, n: int) -> ThreadOffload:
         return ThreadOffload(self._resources.enter_context(ThreadPoolExecutor(n, thread_name_prefix=name)))
@@ -292,24 +311,3 @@ async def _running(*tasks: Task) -> AsyncIterator[None]:
         yield
         for task in running:
             task.cancel()
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers: the command line has them."""
-
-    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
-        return nullcontext()
-
-
-@asynccontextmanager
-async def _serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
-    """Answer HTTP requests as long as the scope lasts."""
-    server = _Server(
-        uvicorn.Config(
-            app, lifespan="off", log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=1
-        )
-    )
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(server.serve(sockets=[listener]), name="api")
-        yield
-        server.should_exit = True

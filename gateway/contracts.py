@@ -63,7 +63,8 @@ class Emit(Protocol):
 class Connector(Protocol):
     """One device, or one connection to it.
 
-    `counts` is what it costs the device, by name, for people and metrics. `learned` is what the connector found out
+    `counts` is what it costs the device, by name, for people and metrics; `causes`, if a connector has it, says in its
+    protocol's words what a bad StatusCode stands for. `learned` is what the connector found out
     about the device and wants to know after a restart, in what JSON can carry; it comes back as `Device.learned`.
     """
 
@@ -93,6 +94,19 @@ class Writer(Protocol):
         TimeoutError if it cannot be asked; after a TimeoutError nobody knows whether it was written.
         """
         ...
+
+
+@runtime_checkable
+class Polled(Protocol):
+    """A connector that asks at a pace of its own, so that it is known how many readings are due.
+
+    `polls` is how often it asks, in seconds, and how many readings each of these polls should bring. Its counts have
+    `readings_due`, those of the polls whose turn has come, counted before they are made, and `readings_skipped`,
+    those of turns that were left out.
+    """
+
+    @property
+    def polls(self) -> Sequence[tuple[float, int]]: ...
 
 
 class Sink(Protocol):

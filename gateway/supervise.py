@@ -9,9 +9,9 @@ import asyncio
 import logging
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,6 +122,18 @@ async def _heeding_cancel(work: Awaitable[None]) -> None:
         raise ConnectionError("something that it waited for was cancelled") from error
 
 
+class Books(Protocol):
+    """Who is told what a device brings, and when it is lost (gateway/ledger/account.py)."""
+
+    def came(self, batches: Sequence[Batch], answered: bool, now_ns: int) -> None: ...
+
+    def lost(self, error: Exception, now_ns: int) -> None: ...
+
+    def left(self, now_ns: int) -> None:
+        """The device is not read any more."""
+        ...
+
+
 async def keep_device(
     connector: Connector,
     tags: NDArray[np.uint32],
@@ -132,29 +144,39 @@ async def keep_device(
     clock: Clock,
     chance: random.Random,
     backoff: Backoff = Backoff(),
+    books: Books | None = None,
 ) -> None:
     """Keep a device connected until cancelled; when it is lost, say so on all its tags."""
     marks = _Marks(latest)
 
     async def run(up: Callable[[], None]) -> None:
         def counted(*batches: Batch) -> None:
-            if any(answered(batch) for batch in batches):
+            spoke = any(answered(batch) for batch in batches)
+            if spoke:
                 marks.lift()
                 up()
             health.readings += sum(map(len, batches))
             health.batches += 1
             health.last_ns = clock.now_ns()
             emit(*batches)
+            if books is not None:
+                books.came(batches, spoke, health.last_ns)
 
         await connector.run(counted)
 
     def lost(error: Exception) -> None:
+        if books is not None:
+            books.lost(error, clock.now_ns())
         batches = unusable(tags, quality_of(error), latest, clock.now_ns())
         if batches:
             marks.note(np.concatenate([batch.tag for batch in batches]))
             emit(*batches)
 
-    await keep_running(run, health, clock=clock, chance=chance, lost=lost, backoff=backoff)
+    try:
+        await keep_running(run, health, clock=clock, chance=chance, lost=lost, backoff=backoff)
+    finally:
+        if books is not None:
+            books.left(clock.now_ns())
 
 
 class _Marks:

@@ -15,6 +15,7 @@ from gateway.historian.rollup import Rollup
 from gateway.hub import Hub
 from gateway.journal import Journal
 from gateway.latest import Latest
+from gateway.ledger import Ledger
 from gateway.mailbox import Mailbox
 from gateway.model import Catalog
 from gateway.plan import PlannedDevice
@@ -38,6 +39,7 @@ class View:
         latest: Latest,
         hub: Hub,
         journal: Journal,
+        ledger: Ledger,
         history: History | None,
         queries: Offload,
         clock: Clock,
@@ -53,6 +55,7 @@ class View:
         self.latest = latest
         self._hub = hub
         self._journal = journal
+        self._ledger = ledger
         self._history = history
         self._queries = queries
         self._clock = clock
@@ -93,6 +96,15 @@ class View:
 
     def parts(self) -> list[api.plant.Part]:
         return [self._journal_part(), *map(_part, self._parts.values())]
+
+    async def ledger(
+        self, device: str, start_ns: int, end_ns: int, after: tuple[int, str], rows_max: int
+    ) -> Sequence[tuple[tuple[int, str], Mapping[str, Any]]]:
+        try:
+            found = await self._ledger.rows(device, start_ns, end_ns, after, rows_max)
+        except OSError as error:
+            raise ConnectionError(str(error)) from error
+        return [(key, row.described()) for key, row in found]
 
     async def readings(self, path: str, start_ns: int, end_ns: int) -> Sequence[Readings]:
         return await self._ask(lambda history: history.readings(path, start_ns, end_ns))

@@ -112,6 +112,12 @@ class Journal(Keys):
     sync: Seconds = Field(default=0.25, description="what a power cut can take at most; 0 syncs every commit")
 
 
+class Ledger(Keys):
+    """What came and what did not, per device and minute."""
+
+    retention: Seconds = Field(default=30 * 86_400.0, description="how long its rows are kept")
+
+
 class Historian(Keys):
     """Where history is kept."""
 
@@ -210,6 +216,7 @@ class Config(Keys):
     data_dir: str = Field(default="data", description="where journal, history and broker keep their files")
     bus: Bus = Bus()
     journal: Journal = Journal()
+    ledger: Ledger = Ledger()
     historian: Historian = Historian()
     api: Api = Api()
     devices: dict[Segment, Any] = {}

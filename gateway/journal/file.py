@@ -14,7 +14,6 @@ record whose checksum is wrong is skipped, counted and reported.
 
 import logging
 import os
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate, takewhile
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Final
 
 from gateway.model import Catalog, Record
 from gateway.model.encoding import Damaged, decode, encode
+from gateway.sqlite import DamagedFile, opened, set_aside
 
 FORMAT: Final = 1
 _TRIM_ROWS_MAX: Final = 5_000  # per transaction, so that trimming never holds up a commit for long
@@ -49,18 +49,14 @@ class JournalFile:
     """An open journal file. Raises OSError if the path cannot be written."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self.damaged = 0
         try:
-            self._db = _open(path)
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):
-                remedy = ": is another gateway running on this folder?" if "locked" in str(error) else ""
-                raise OSError(f"journal {path} cannot be opened: {error}{remedy}") from error
-            aside = _set_aside(path)
+            self._db = opened(path, _SCHEMA)
+        except DamagedFile as error:
+            aside = set_aside(path)
             log.error("journal %s is damaged (%s); set aside as %s, a new one is begun", path, error, aside.name)
-            self._db = _open(path)
+            self._db = opened(path, _SCHEMA)
         self.id, self.boot = self._begin()
         self._wal = os.open(f"{path}-wal", os.O_RDWR)
         self.last = self._last()
@@ -225,31 +221,3 @@ class JournalFile:
             except Damaged as error:
                 self.damaged += 1
                 log.error("journal record %d of boot %d is lost: %s", position, boot, error)
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=1.0, check_same_thread=False)
-    try:
-        db.execute("PRAGMA page_size = 8192")
-        db.execute("PRAGMA locking_mode = EXCLUSIVE")
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = NORMAL")
-        db.execute("PRAGMA wal_autocheckpoint = 2000")
-        db.executescript(_SCHEMA)
-        (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
-        if found != "ok":
-            raise sqlite3.DatabaseError(found)
-    except sqlite3.Error:
-        db.close()
-        raise
-    return db
-
-
-def _set_aside(path: Path) -> Path:
-    n = 1
-    while (aside := path.with_name(f"{path.name}.damaged-{n}")).exists():
-        n += 1
-    path.rename(aside)
-    for suffix in ("-wal", "-shm"):
-        Path(f"{path}{suffix}").unlink(missing_ok=True)
-    return aside

@@ -278,8 +278,11 @@ class Journal:
         if blocked != self.blocked:
             self.blocked = blocked
             self.blocks += blocked
-            log.warning("journal is full, devices wait" if blocked else "journal has room again, devices go on")
             self._news.set()
+            if blocked:
+                log.warning("journal is full, devices wait")
+            else:
+                log.warning("journal has room again, devices go on")
 
     def _forgotten(self, reason: str, records: Sequence[Record]) -> None:
         """The file has lost records: they shall not come out of memory either."""

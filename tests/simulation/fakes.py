@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from gateway.contracts import DeviceError, Emit
 from gateway.journal import JournalFile
+from gateway.ledger import LedgerFile
+from gateway.ledger.row import Pause
 from gateway.model import Batch, Quality, Record
 from tests.simulation.loop import LoopClock
 
@@ -41,6 +43,7 @@ class Machine:
     def __init__(self, tags: NDArray[np.uint32], period_s: float, weather: Weather) -> None:
         self.counts: Counter[str] = Counter()
         self.learned: dict[str, Any] = {}
+        self.polls = [(period_s, 3)]
         self.tags = tags
         self.period_s = period_s
         self._weather = weather
@@ -51,8 +54,10 @@ class Machine:
         while True:
             if self._weather.strikes(0.02):
                 await asyncio.sleep(self._weather.chance.uniform(0.0, 5.0) * self.period_s)  # answers slowly
+            readings = self._readings()
+            self.counts["readings_due"] += sum(map(len, readings))
             await self._trouble(emit)
-            emit(*self._readings())
+            emit(*readings)
             await asyncio.sleep(self.period_s)
 
     async def _connect(self) -> None:
@@ -144,6 +149,19 @@ class Disk(JournalFile):
             self._full_until_s = now_s + self._weather.chance.uniform(0.0, 60.0)
         if self._weather.bad and now_s < self._full_until_s:
             raise sqlite3.OperationalError("database or disk is full")
+
+
+class Books(LedgerFile):
+    """The ledger's file on such a disk."""
+
+    def __init__(self, path: Path, weather: Weather) -> None:
+        super().__init__(path)
+        self._weather = weather
+
+    def add(self, *what: Any, pause: Pause | None = None, **more: Any) -> None:
+        if pause is None and self._weather.strikes(0.01):
+            raise sqlite3.OperationalError("database or disk is full")
+        super().add(*what, pause=pause, **more)
 
 
 class DiskThread:

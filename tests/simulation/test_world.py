@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from gateway.journal.limits import Limits
+from gateway.ledger import LedgerFile
+from gateway.ledger.row import MINUTE_NS
 from tests.simulation.loop import simulate
 from tests.simulation.world import FAR_SIDES, World, record_contents
 
@@ -39,6 +41,26 @@ def assert_everything_arrived(world: World) -> None:
             boot = record.boot
 
 
+def assert_the_books_are_right(world: World) -> None:
+    """The ledger has what came, in its minute, and all of it delivered; and whatever was due and did not come."""
+    truth: dict[tuple[int, str], list[int]] = {}
+    for record in world.far_sides["bus"].records.values():
+        entry = truth.setdefault((record.received // MINUTE_NS * MINUTE_NS, f"machine{record.asset}"), [0, 0])
+        good = sum(int(batch.good.sum()) for batch in record.batches)
+        entry[0] += good
+        entry[1] += len(record) - good
+    file = LedgerFile(world.path.with_name("ledger.db"))
+    rows = dict(file.rows("", 0, 1 << 62, (0, ""), 1_000_000))
+    file.close()
+    assert {key: [row.good, row.bad] for key, row in rows.items() if row.good or row.bad} == truth
+    for key, row in rows.items():
+        assert row.expected == row.good + sum(gap.readings for gap in row.gaps.values()), (key, row)
+        assert all(sink.delivered == row.good + row.bad for sink in row.sinks.values() if key in truth)
+        assert sum(gap.seconds for gap in row.gaps.values()) <= 60.0 + 1e-6
+    minutes = {minute for minute, _ in rows}
+    assert minutes == set(range(min(minutes), max(minutes) + 1, MINUTE_NS))
+
+
 async def story(world: World) -> None:
     """Some lives, ended one way or another, and a last one in which the world heals."""
     chance = world.weather.chance
@@ -53,6 +75,7 @@ def test_nothing_is_lost_and_all_is_well_when_the_world_heals(seed: int, tmp_pat
     simulate(story(world))
     assert world.lost.keys() <= {"journal_failed"}  # of lives that ended while the disk was full
     assert_everything_arrived(world)
+    assert_the_books_are_right(world)
 
 
 @pytest.mark.parametrize("seed", [100, 101])

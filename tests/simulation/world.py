@@ -9,6 +9,7 @@ import random
 import shutil
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,10 +22,11 @@ from gateway.hub import Hub
 from gateway.journal import Journal
 from gateway.journal.limits import Limits
 from gateway.latest import Latest
+from gateway.ledger import Account, Ledger
 from gateway.model import Batch, Catalog, Record, Tag
 from gateway.supervise import Health, keep_device, keep_running
 from tests.property.strategies import rows
-from tests.simulation.fakes import Disk, DiskThread, FarSide, Machine, Weather
+from tests.simulation.fakes import Books, Disk, DiskThread, FarSide, Machine, Weather
 from tests.simulation.loop import LoopClock
 
 PERIODS_S = (5.0, 15.0, 30.0, 60.0)
@@ -57,7 +59,10 @@ class World:
         self.path = folder / "life0" / "journal.db"
         self._folder = folder
         self._limits = limits
-        self._tags = [[Tag(f"plant/machine{n}", name) for name in ("a", "b", "c", "on")] for n in range(len(PERIODS_S))]
+        self._tags = [
+            [Tag(f"plant/machine{n}", name, device=f"machine{n}") for name in ("a", "b", "c", "on")]
+            for n in range(len(PERIODS_S))
+        ]
 
     async def live(self, seconds: float, *, killed: bool = False, heals: bool = False) -> None:
         """Run the gateway for a while, and stop it, or kill it. If the world heals before that, all must be well."""
@@ -98,13 +103,23 @@ class Life:
         self._disk.save(self._catalog)
         assert self._disk.last >= max(world.committed, self._known())
         del world.emissions[self._disk.last :]  # what was never committed, nobody has been told of
-        self.journal = Journal(self._disk, DiskThread(world.weather), LoopClock(), world._limits)
+        self._books = Books(world.path.with_name("ledger.db"), world.weather)
+        thread = DiskThread(world.weather)
+        self.ledger = Ledger(
+            self._books, thread, self._catalog, LoopClock(), retention_s=1e9, keep_s=20.0, down=self._down
+        )
+        self.journal = Journal(self._disk, DiskThread(world.weather), LoopClock(), world._limits, self.ledger)
         self._latest = Latest(len(self._catalog))
         self._hub = Hub(self._catalog, self._latest, self.journal)
         self._machines = [Machine(n, s, world.weather) for n, s in zip(numbers, PERIODS_S, strict=True)]
         self.devices = [Health(f"device {n}") for n in range(len(self._machines))]
         self.parts = {name: Health(name) for name in world.far_sides}
+        devices = {f"machine{n}": machine for n, machine in enumerate(self._machines)}
+        self.ledger.begin(self._disk, self.journal, devices)
         self.patience_s = 30.0 + max(PERIODS_S) * 5.0 + 300.0
+
+    def _down(self, sink: str) -> str:
+        return self.parts[sink].error if self.parts[sink].state == "down" else ""
 
     def _known(self) -> int:
         """The newest position that anybody has been told of."""
@@ -113,20 +128,26 @@ class Life:
     async def run(self, stopped: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.journal.run())
+            keeping_books = tasks.create_task(self._kept(self.ledger.run, Health("ledger")))
             for name, side in self._world.far_sides.items():
                 cursor = self.journal.cursor(name)
                 tasks.create_task(self._kept(partial(drain, cursor, side), self.parts[name]))
             async with asyncio.TaskGroup() as sources:
                 keeping = [
-                    sources.create_task(self._keep(machine, health))
-                    for machine, health in zip(self._machines, self.devices, strict=True)
+                    sources.create_task(self._keep(machine, health, books))
+                    for machine, health, books in zip(
+                        self._machines, self.devices, self.ledger.accounts.values(), strict=True
+                    )
                 ]
                 keeping.append(sources.create_task(self._watch()))
                 await stopped.wait()
                 for task in keeping:
                     task.cancel()
             self.journal.close()
+            keeping_books.cancel()
         await self.journal.finish()
+        with suppress(OSError):
+            await self.ledger.end()
 
     def bury(self, *, killed: bool) -> None:
         """Close the books: what has not been committed is counted as lost, unless the process was killed."""
@@ -136,6 +157,7 @@ class Life:
         assert journal.committed >= self._known()
         assert killed or len(world.emissions) - journal.committed == journal.lost["journal_failed"]
         self._disk.close()
+        self._books.close()
 
     def check_all_is_well(self) -> None:
         assert [health.state for health in (*self.devices, *self.parts.values())] == ["up"] * 6
@@ -145,7 +167,7 @@ class Life:
     async def _kept(self, run: Any, health: Health) -> None:
         await keep_running(run, health, clock=LoopClock(), chance=self._weather.chance)
 
-    async def _keep(self, machine: Machine, health: Health) -> None:
+    async def _keep(self, machine: Machine, health: Health, books: Account) -> None:
         def emit(*batches: Batch) -> None:
             asset = int(self._catalog.asset_of[machine.tags[0]])
             self._world.emissions.append(Emission(asset, contents(batches)))
@@ -160,6 +182,7 @@ class Life:
             health,
             clock=LoopClock(),
             chance=self._weather.chance,
+            books=books,
         )
 
     async def _watch(self) -> None:

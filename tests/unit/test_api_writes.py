@@ -13,6 +13,7 @@ from gateway.contracts import DeviceError
 from gateway.hub import Hub
 from gateway.journal import Journal, JournalFile
 from gateway.latest import Latest
+from gateway.ledger import Ledger, LedgerFile
 from gateway.model import Quality
 from gateway.view import View
 from tests.drive import SITE, SPEED, Hall
@@ -60,6 +61,7 @@ async def desks(folder: Path, tokens: dict[str, str]) -> AsyncIterator[Desk]:
     hall = Hall(clock := Still())
     file = JournalFile(folder / "journal.db")
     journal, latest = Journal(file, inline, clock), Latest(len(hall.catalog))
+    books = LedgerFile(folder / "ledger.db")
     view = View(
         gateway="gw1",
         site=SITE,
@@ -67,6 +69,7 @@ async def desks(folder: Path, tokens: dict[str, str]) -> AsyncIterator[Desk]:
         latest=latest,
         hub=Hub(hall.catalog, latest, journal),
         journal=journal,
+        ledger=Ledger(books, inline, hall.catalog, clock, retention_s=1e9),
         history=None,
         queries=inline,
         clock=clock,
@@ -78,6 +81,7 @@ async def desks(folder: Path, tokens: dict[str, str]) -> AsyncIterator[Desk]:
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
         yield Desk(hall, http)
     file.close()
+    books.close()
 
 
 def problem(answer: httpx.Response) -> tuple[int, str]:

@@ -1,0 +1,81 @@
+"""SQLite files that belong to one process: opened and checked, and set aside when they are damaged.
+
+A damaged file is never a reason not to start; what becomes of what was in it is the business of whoever opened it.
+"""
+
+import sqlite3
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+_SETTINGS: Final = """
+PRAGMA page_size = 8192;
+PRAGMA locking_mode = EXCLUSIVE;
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = NORMAL;
+PRAGMA wal_autocheckpoint = 2000;
+"""
+_ENVIRONMENT: Final = (
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+)
+"""Errors that are not in the file: another process has it, or there is no right, no room, no path."""
+
+
+class DamagedFile(Exception):
+    """The file is there, but it is not what the program wrote."""
+
+
+def opened(path: Path, schema: str) -> sqlite3.Connection:
+    """Open a file with these tables, or make it; no other process gets it. Any thread, but one at a time.
+
+    Raises OSError if that is not possible here, DamagedFile if the file is not what it should be.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as closing:
+        try:
+            db = sqlite3.connect(path, timeout=1.0, check_same_thread=False)
+            closing.callback(db.close)
+            db.executescript(_SETTINGS)
+            db.executescript(schema)
+            (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+            tables = _tables(db)
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _ENVIRONMENT:
+                remedy = ": is another gateway running on this folder?" if "locked" in str(error) else ""
+                raise OSError(f"{path} cannot be opened: {error}{remedy}") from error
+            raise DamagedFile(str(error)) from error
+        if found != "ok":
+            raise DamagedFile(found)
+        if tables != _tables_of(schema):
+            raise DamagedFile("its tables are not those of this program")
+        closing.pop_all()
+        return db
+
+
+def set_aside(path: Path) -> Path:
+    """Give a file, and what SQLite keeps beside it, a name that is free; return it."""
+    n = 1
+    while (aside := path.with_name(f"{path.name}.damaged-{n}")).exists():
+        n += 1
+    path.rename(aside)
+    if (newest := Path(f"{path}-wal")).exists():
+        newest.rename(f"{aside}-wal")
+    Path(f"{path}-shm").unlink(missing_ok=True)
+    return aside
+
+
+def _tables(db: sqlite3.Connection) -> list[tuple[str, str]]:
+    return sorted(db.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"))
+
+
+def _tables_of(schema: str) -> list[tuple[str, str]]:
+    db = sqlite3.connect(":memory:")
+    db.executescript(schema)
+    tables = _tables(db)
+    db.close()
+    return tables
