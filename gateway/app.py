@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +25,9 @@ from starlette.types import ASGIApp
 
 from api.app import create
 from gateway.bus.broker import Broker
+from gateway.bus.bulletin import publish_minutes
 from gateway.bus.publisher import Publisher, Retained
+from gateway.bus.replay import Replay
 from gateway.bus.topics import Topics
 from gateway.clock import ThreadOffload
 from gateway.config import Config, Document, redacted
@@ -109,8 +112,9 @@ class Gateway:
             self.hub = Hub(self.catalog, self.latest, self.journal)
             self._work = self._threads("work", 2)
             self._history, self._historian = self._open_history(folder)
-            topics = Topics(config.bus.root, config.site.path, config.id)
+            topics = self._topics = Topics(config.bus.root, config.site.path, config.id)
             self.publisher = Publisher(_urls(config), topics, self.catalog, self.journal.boot, clock)
+            self._replay = Replay(self.publisher, topics, self.catalog, self.journal.find)
             self._retained = Retained(self.publisher, topics, self.catalog, self.latest, config.bus.min_interval)
             self._broker = Broker(*address(config.bus.listen), folder / "broker", folder / "broker.log")
             self._inbox = Mailbox()  # readings on their way to the signals
@@ -147,6 +151,9 @@ class Gateway:
     def _services(self) -> list[Task]:
         services = [self._kept("bus", self._publish), self._kept("device profiles", self._remember)]
         services.append(self._kept("ledger", self.ledger.run, lambda: {"rows_dropped": self.ledger.rows_dropped}))
+        report = partial(publish_minutes, self.ledger.minute, self.publisher, self._topics, self._clock)
+        services.append(self._kept("ledger topic", report))
+        services.append(self._kept("replay", self._replay.run, lambda: self._replay.counts))
         if self._config.bus.per_tag:
             self.hub.join(self._retained.mailbox)
             services.append(self._kept("retained topics", self._retained.run))

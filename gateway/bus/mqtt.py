@@ -53,6 +53,10 @@ class _Group:
         if self.unconfirmed == 0 and not self.done.done():
             self.done.set_result(None)
 
+    def refuse(self, error: Exception) -> None:
+        if not self.done.done():
+            self.done.set_exception(error)
+
 
 class Mqtt(asyncio.Protocol):
     """An open connection."""
@@ -198,10 +202,11 @@ class Mqtt(asyncio.Protocol):
                 if number and self._transport is not None:
                     self._transport.write(packets.puback(number))
             case packets.SUBACK:
-                if packets.code(body) == packets.FAILURE:
-                    self._give_up(ConnectionRefusedError("the broker refused the subscription"))
-                else:
-                    self._confirm(packets.identifier(body))
+                group = self._groups.pop(packets.identifier(body), None)
+                if group is not None and packets.code(body) == packets.FAILURE:
+                    group.refuse(ConnectionRefusedError("the broker refused the subscription"))
+                elif group is not None:
+                    group.confirm()
             case packets.PINGRESP:
                 if self._pings and not (ping := self._pings.popleft()).done():
                     ping.set_result(None)

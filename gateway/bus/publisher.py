@@ -7,6 +7,7 @@ things are now, so after an outage only that is sent.
 
 import asyncio
 import itertools
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -14,13 +15,15 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from gateway.bus.mqtt import Message, Mqtt, connect
+from gateway.bus.mqtt import Message, Mqtt, Receive, connect
 from gateway.bus.topics import Topics
 from gateway.contracts import Clock
 from gateway.latest import Latest
 from gateway.mailbox import Mailbox
 from gateway.model import Batch, Catalog, Kind, Record
 from gateway.payload import batch_message, meta_message, tag_messages, timestamps
+
+log = logging.getLogger(__name__)
 
 _PASS_S = 0.05
 """Retained topics are looked at no more often than this, whatever the plant does."""
@@ -43,8 +46,14 @@ class Publisher:
         self._clock = clock
         self._mqtt: Mqtt | None = None
         self._up = asyncio.Event()
+        self._receivers: dict[str, Receive] = {}
+        self._refused: set[str] = set()
         self.connections = 0
         self.messages = 0
+
+    def listen(self, topic: str, receive: Receive) -> None:
+        """Subscribe to a topic, without wildcards, on every connection to come."""
+        self._receivers[topic] = receive
 
     async def run(self, up: Callable[[], None]) -> None:
         """Connect, say that the gateway is online and what its tags are, and stay until the connection is lost.
@@ -54,6 +63,7 @@ class Publisher:
         will = Message(self._topics.status, self._status(online=False), retain=True)
         async with connect(next(self._urls), f"itot-gateway-{self._topics.gateway}", will) as mqtt:
             await mqtt.publish([Message(self._topics.status, self._status(online=True), retain=True), *self._meta()])
+            await self._subscribe(mqtt)
             self._mqtt = mqtt
             self.connections += 1
             self._up.set()
@@ -85,6 +95,20 @@ class Publisher:
             await self._up.wait()
         await self._mqtt.publish(messages)
         self.messages += len(messages)
+
+    async def _subscribe(self, mqtt: Mqtt) -> None:
+        """Subscribe where the broker lets us; what it refuses is said once, the rest goes on without."""
+        for topic in self._receivers:
+            try:
+                await mqtt.subscribe(topic, self._received)
+            except ConnectionRefusedError:
+                if topic not in self._refused:
+                    log.warning("the broker refuses the subscription to %s; nobody can ask for anything there", topic)
+                self._refused.add(topic)
+
+    def _received(self, topic: str, payload: bytes, retained: bool) -> None:
+        if topic in self._receivers:
+            self._receivers[topic](topic, payload, retained)
 
     def _status(self, *, online: bool) -> bytes:
         (now,) = timestamps(np.array([self._clock.now_ns()]))

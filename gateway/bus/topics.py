@@ -28,6 +28,20 @@ class Topics:
         return f"{self.root}/{asset}/_meta"
 
     @property
+    def ledger(self) -> str:
+        """What came and what did not in the minute that ended last; retained."""
+        return f"{self.root}/{self.site}/_gateway/{self.gateway}/ledger"
+
+    @property
+    def replay(self) -> str:
+        """Requests for batch messages that somebody has missed."""
+        return f"{self.root}/{self.site}/_gateway/{self.gateway}/replay"
+
+    def replayed(self, reply: str) -> str:
+        """Where the messages go that `reply` has asked for, below it; and on it, that these were all."""
+        return f"{self.root}/{self.site}/_gateway/{self.gateway}/replayed/{reply}"
+
+    @property
     def status(self) -> str:
         """Whether this gateway is online; retained, and the last will."""
         return f"{self.root}/{self.site}/_gateway/{self.gateway}/status"

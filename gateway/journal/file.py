@@ -39,6 +39,7 @@ CREATE TABLE IF NOT EXISTS tag (
 CREATE TABLE IF NOT EXISTS record (
     position INTEGER PRIMARY KEY AUTOINCREMENT, asset INTEGER NOT NULL, boot INTEGER NOT NULL,
     sequence INTEGER NOT NULL, received INTEGER NOT NULL, data BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS record_by_sequence ON record (asset, sequence);
 CREATE TABLE IF NOT EXISTS cursor (name TEXT PRIMARY KEY, position INTEGER NOT NULL);
 """
 
@@ -116,6 +117,14 @@ class JournalFile:
         ).fetchall()
         reached = rows[-1][0] if len(rows) == records_max else upto
         return list(self._intact(rows)), reached
+
+    def find(self, asset: int, first: int, last: int, records_max: int) -> list[Record]:
+        """Return the intact records of an asset whose sequence is from first to last, both included, in order."""
+        rows = self._db.execute(
+            "SELECT * FROM record WHERE asset = ? AND sequence BETWEEN ? AND ? ORDER BY sequence LIMIT ?",
+            (asset, first, last, records_max),
+        ).fetchall()
+        return list(self._intact(rows))
 
     def sync(self) -> None:
         """Wait until what was committed is on the disk (fsync of the write-ahead log). Any thread."""

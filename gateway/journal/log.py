@@ -151,6 +151,10 @@ class Journal:
             return records, records[-1].position
         return await self._offload(self._file.read, position, self.committed, _READ_RECORDS_MAX)
 
+    async def find(self, asset: int, first: int, last: int, records_max: int) -> Sequence[Record]:
+        """Return records of an asset that are still there, by their sequence from first to last, both included."""
+        return await self._offload(self._file.find, asset, first, last, records_max)
+
     async def stored(self) -> None:
         """Wait until what has been appended so far is committed and there is room; not longer than the journal runs."""
         position = self.appended

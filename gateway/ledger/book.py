@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -175,6 +175,11 @@ class Ledger:
         They are up to two seconds old. Raises OSError if the disk fails.
         """
         return await self._ask(self._file.rows, device, start_ns, end_ns, after, rows_max)
+
+    async def minute(self, start_ns: int, end_ns: int) -> dict[str, dict[str, Any]]:
+        """Return what the rows of one minute, [start, end), say, by device. Raises OSError if the disk fails."""
+        found = await self.rows("", start_ns, end_ns, (0, ""), len(self.accounts))
+        return {device: row.described() for (_, device), row in found}
 
     async def _ask(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:

@@ -147,11 +147,9 @@ class Pause:
 
 def restored(numbers: Sequence[Any], sinks: Mapping[str, Any], gaps: Mapping[str, Any]) -> Row:
     """Return a row from what was stored of it."""
-    return Row(
-        *numbers,
-        {name: Delivery(**facts) for name, facts in sinks.items()},
-        {cause: Gap(**facts) for cause, facts in gaps.items()},
-    )
+    expected, good, bad, recovered = numbers
+    deliveries = {name: Delivery(**facts) for name, facts in sinks.items()}
+    return Row(expected, good, bad, recovered, deliveries, {cause: Gap(**facts) for cause, facts in gaps.items()})
 
 
 def minute_of(time_ns: int) -> int:
