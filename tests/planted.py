@@ -227,6 +227,42 @@ BUGS = [
         "gateway/signals/vibration.py", "np.float64) - mean", "np.float64) - 0.0",
         "tests/property/test_vibration.py::test_a_sine_of_known_amplitude",
     ),
+    Planted(
+        "what is on its way when a sink is away counts as delivered twice",
+        "gateway/ledger/book.py", "record.position > reached and (row", "record.position > 0 and (row",
+        "tests/simulation/test_world.py::test_nothing_is_lost_and_all_is_well_when_the_world_heals[3]",
+    ),
+    Planted(
+        "the ledger is taken for complete while the disk keeps records waiting",
+        "gateway/ledger/book.py", "self._pending[0][1] if self._pending else now_ns", "now_ns",
+        "tests/unit/test_ledger.py",
+    ),
+    Planted(
+        "the requests that a silent device was not asked any more have no cause",
+        "gateway/ledger/account.py", "max(0, due - sum(map(len, batches)))", "0",
+        "tests/unit/test_ledger.py",
+    ),
+    Planted(
+        "a journal that is thinned out frees no page",
+        "gateway/journal/file.py", "if stretch >= _STRETCH_BYTES:", "if stretch >= 1:",
+        "tests/unit/test_journal_file.py",
+    ),
+    Planted(
+        "a journal that blocks goes on as soon as it is a byte below its size",
+        "gateway/journal/log.py", "_ROOM if self._full else 1.0", "1.0",
+        "tests/unit/test_journal.py",
+    ),
+    Planted(
+        "what was answered long before a kill may be missing",
+        "gateway/selftest/tally.py", " or connection.ended - time > UNREAD_S_MAX", "",
+        "tests/unit/test_selftest.py",
+    ),
+    Planted(
+        "a record counts as delivered before the far side has it",
+        "gateway/drain.py", "        await sink.write(records)\n        cursor.confirm()",
+        "        cursor.confirm()\n        await sink.write(records)",
+        "tests/integration/test_selftest.py",
+    ),
 ]  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import random
+import shutil
+import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -15,7 +17,6 @@ import pytest
 from gateway.contracts import DeviceError, Emit
 from gateway.hub import Hub
 from gateway.journal import Journal, JournalFile
-from gateway.journal.limits import Limits
 from gateway.latest import Latest
 from gateway.ledger import Ledger, LedgerFile
 from gateway.ledger.account import cause_of
@@ -62,17 +63,19 @@ class Server(Press):
 
 
 @asynccontextmanager
-async def living(folder: Path, connector: Any, limits: Limits | None = None) -> AsyncIterator[tuple[Ledger, Journal]]:
+async def living(
+    folder: Path, connector: Any, kind: type[JournalFile] = JournalFile
+) -> AsyncIterator[tuple[Ledger, Journal]]:
     """A gateway of one device, as the application wires it, without sinks."""
     catalog = Catalog()
-    file = JournalFile(folder / "journal.db")
+    file = kind(folder / "journal.db")
     file.load(catalog)
     for tag in CATALOG:
         catalog.add(tag)
     file.save(catalog)
     books = LedgerFile(folder / "ledger.db")
     ledger = Ledger(books, inline, catalog, LoopClock(), retention_s=1e9)
-    journal = Journal(file, inline, LoopClock(), limits, ledger)
+    journal = Journal(file, inline, LoopClock(), witness=ledger)
     ledger.begin(file, journal, {"press": connector})
     latest = Latest(len(catalog))
     hub, health, chance = Hub(catalog, latest, journal), Health("device press"), random.Random(0)
@@ -265,6 +268,34 @@ def test_the_time_without_a_gateway_is_a_gap_of_every_minute(tmp_path: Path) -> 
     stopped = [row.gaps["gateway stopped"] for row in (first, second, third, last)]
     assert sum(gap.readings for gap in stopped) in (1490, 1500)
     assert sum(gap.seconds for gap in stopped) == pytest.approx(150.0, abs=0.1)
+
+
+class FullDisk(JournalFile):
+    """A journal's file that takes nothing after half a minute."""
+
+    def commit(self, *what: Any) -> int:
+        if LoopClock().now_ns() - EPOCH_NS > 30_000_000_000 and what[0]:
+            raise sqlite3.OperationalError("database or disk is full")
+        return super().commit(*what)
+
+
+def test_what_waited_for_the_disk_when_the_gateway_was_killed_is_part_of_the_pause(tmp_path: Path) -> None:
+    async def works(press: Press, emit: Emit) -> None:
+        await press.poll(emit, polls=1000)
+
+    async def story() -> None:
+        async with living(tmp_path / "a", Press(works), FullDisk):
+            await asyncio.sleep(200.0)
+            shutil.copytree(tmp_path / "a", tmp_path / "b")
+        async with living(tmp_path / "b", Press(works)):
+            await asyncio.sleep(10.0)
+
+    simulate(story())
+    found = rows(tmp_path / "b")
+    assert len(found) == 4
+    assert all(row.expected == row.good + sum(gap.readings for gap in row.gaps.values()) for row in found)
+    assert sum(row.gaps["gateway killed"].seconds for row in found) == pytest.approx(171.0, abs=3.0)
+    assert found[1].expected == found[1].gaps["gateway killed"].readings == 600
 
 
 # --- rows ---------------------------------------------------------------------------------
