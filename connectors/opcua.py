@@ -16,9 +16,9 @@ or its subscription by a new one, or all is made anew (5.14.7, 6.7).
 """
 
 import asyncio
-import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
@@ -30,12 +30,13 @@ from connectors._opcua.backfill import Backfill, Server
 from connectors._opcua.decode import DecodeError
 from connectors._opcua.discover import discover as discover
 from connectors._opcua.gaps import Told
-from connectors._opcua.monitoring import Item, monitor, subscribe
+from connectors._opcua.monitoring import Item, forget, monitor, subscribe
 from connectors._opcua.options import DeviceOptions as DeviceOptions
 from connectors._opcua.options import TagOptions as TagOptions
 from connectors._opcua.publishing import Publishing
 from connectors._opcua.reading import read
 from connectors._opcua.resolve import resolve
+from connectors._opcua.said import Said
 from connectors._opcua.session import Session
 from connectors._pace import heed_cancel
 from gateway.contracts import Clock, Device, DeviceError, Emit
@@ -43,9 +44,14 @@ from gateway.model import Batch, Quality
 
 SCHEMES: Final = ("opc.tcp",)
 _COUNTS: Final = (
-    "publishes", "keep_alives", "changes", "republished", "notifications_lost", "resumed",
+    "publishes", "keep_alives", "changes", "republished", "repeated", "notifications_lost", "resumed", "not_ours",
     "overflows", "backfilled", "history_refused", "history_cut", "gaps_forgotten",
 )  # fmt: skip
+_WORD_S: Final = 0.5
+"""A server that has something left to send does so within the publishing interval, and this time for the way."""
+_AGAIN_S: Final = 5.0
+_AGAIN_S_MAX: Final = 60.0
+"""How long until nodes that are not there are looked for again; longer each time that they are the same."""
 
 
 def address(options: TagOptions) -> str:
@@ -61,30 +67,35 @@ def connector(device: Device, clock: Clock) -> "OpcUa":
 class OpcUa:
     """Subscribe to the nodes of one server.
 
-    `counts` are those of publishing.py, gaps.py and backfill.py, and how often a subscription was `resumed` after a
-    lost connection.
+    `counts` are those of publishing.py, said.py, gaps.py and backfill.py, and how often a subscription was `resumed`
+    after a lost connection.
     """
 
     def __init__(self, device: Device, clock: Clock) -> None:
         self._session = Session(device, clock)
         self._options: DeviceOptions = device.options
-        self._nodes: Sequence[TagOptions] = device.tag_options
+        self._nodes: Mapping[int, TagOptions] = dict(zip(device.numbers.tolist(), device.tag_options, strict=True))
         self._numbers = device.numbers
         self._clock = clock
         self._stored = device.stored
         self._node_of: dict[int, ua.NodeId] = {}
+        self._item_of: dict[int, int] = {}
+        self._interval_s = 0.0
         self._publishing: Publishing | None = None
         self.counts: Counter[str] = Counter(dict.fromkeys(_COUNTS, 0))
         self.learned: dict[str, Any] = {}
+        self._said = Said(device.numbers, self.counts)
         self._told = Told(device.numbers, self.counts)
         self._backfill = Backfill(device, self._told, clock, self.counts)
 
     async def run(self, emit: Emit) -> None:
+        self._said.begin()
+        self._emit = emit
         if self._session.client is None:
             self._publishing = None  # it was closed with its session
         try:
             async with self._session.joined() as client:
-                await self._serve(client, emit)
+                await self._serve(client)
         except (ua.UaError, DecodeError) as error:
             raise DeviceError(f"{type(error).__name__}: {error}", Quality.BAD_COMMUNICATION_ERROR) from error
 
@@ -94,32 +105,30 @@ class OpcUa:
             raise ConnectionError("not connected")
         return await writing.write(self._session.client, self._node_of[number], value)
 
-    async def _serve(self, client: Client, emit: Emit) -> None:
+    # --- the subscription -----------------------------------------------------------------
+
+    async def _serve(self, client: Client) -> None:
         """Publish what the old subscription has, or a new one, and meanwhile make good what was lost."""
-
-        def live(*batches: Batch) -> None:
-            emit(*map(self._told.live, batches))
-
         try:
             async with asyncio.TaskGroup() as tasks:
-                publishing = await self._resumed(client, emit, live)
-                if publishing is None:
-                    publishing = await self._begun(client, live)
-                    tasks.create_task(self._monitor_all(client, publishing, emit))
-                tasks.create_task(self._backfill.run(Server(client, self._node_of, emit)))
+                publishing = await self._resumed(client)
+                prepare = self._tell_the_rest if publishing else self._monitor_all
+                publishing = publishing or await self._begun(client)
+                tasks.create_task(self._tend(client, publishing, prepare))
+                tasks.create_task(self._backfill.run(Server(client, self._node_of, self._emit)))
                 await publishing.run(client)
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
 
-    async def _resumed(self, client: Client, emit: Emit, live: Emit) -> Publishing | None:
-        """The subscription of the last connection if it goes on; all values are told anew then.
+    def _live(self, *batches: Batch) -> None:
+        self._emit(*map(self._told.live, self._said.news(batches)))
 
-        Their tags were bad meanwhile, and what did not change is not sent again by itself.
-        """
+    async def _resumed(self, client: Client) -> Publishing | None:
+        """The subscription of the last connection if it goes on."""
         publishing = self._publishing
-        if publishing is None:
+        if publishing is None or publishing.over or self._session.restarted:
+            self._publishing = None
             return None
-        publishing.emit = live
         try:
             if not self._session.reused:
                 (result,) = await client.uaclient.transfer_subscriptions(
@@ -133,40 +142,77 @@ class OpcUa:
             self._publishing = None
             return None
         self.counts["resumed"] += 1
-        await read(client, list(self._node_of.items()), emit, self._clock)
         return publishing
 
-    async def _begun(self, client: Client, live: Emit) -> Publishing:
+    async def _begun(self, client: Client) -> Publishing:
         """A new subscription; what came between the old one, if there was any, and its first values is lost."""
         self._told.lost(self._numbers)
-        number, silence_s = await subscribe(client, self._options.publishing)
+        number, self._interval_s, silence_s = await subscribe(client, self._options.publishing)
         heed_cancel()
+        self._item_of.clear()
+        self._node_of.clear()
         silence_s += self._options.timeout
         lost = partial(self._told.lost, self._numbers)
-        return Publishing(number, silence_s, live, self._clock, self.counts, self._stored, lost)
+        return Publishing(number, silence_s, self._live, self._clock, self.counts, self._stored, lost)
 
-    async def _monitor_all(self, client: Client, publishing: Publishing, emit: Emit) -> None:
-        """Create the monitored items; what the server cannot have is emitted as such."""
-        found = await self._resolve(client, emit)
-        self._node_of.clear()
-        self._node_of.update((int(self._numbers[i]), node) for i, node in found)
-        items = [
-            Item(int(self._numbers[i]), node, self._nodes[i].sampling or self._options.sampling) for i, node in found
-        ]
-        async for refused in monitor(client, publishing.subscription, self._options.publishing, items):
-            self._refuse(emit, refused)
+    async def _tend(
+        self, client: Client, publishing: Publishing, prepare: Callable[[Client, Publishing], Awaitable[None]]
+    ) -> None:
+        await prepare(client, publishing)
+        await self._look_again(client, publishing)
+
+    async def _tell_the_rest(self, client: Client, publishing: Publishing) -> None:
+        """Read what the subscription that goes on has not told of: those tags were bad meanwhile and did not change."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._interval_s + _WORD_S):
+                await publishing.told.wait()
+        await asyncio.sleep(2 * self._interval_s)  # the first word may be that it is alive
+        nodes = [(number, self._node_of[number]) for number in self._said.left if number in self._node_of]
+        await read(client, nodes, lambda *batches: self._emit(*self._said.untold(batches)), self._clock)
+
+    # --- its items ------------------------------------------------------------------------
+
+    async def _monitor_all(self, client: Client, publishing: Publishing) -> None:
+        await self._monitor(client, publishing.subscription, list(self._nodes))
         self._publishing = publishing  # complete, so it may be resumed
 
-    async def _resolve(self, client: Client, emit: Emit) -> list[tuple[int, ua.NodeId]]:
-        """Pairs of position and node id; a node that the server cannot have is bad and left out."""
-        nodes = await resolve(client, [options.node for options in self._nodes])
-        unknown = [int(n) for n, node in zip(self._numbers, nodes, strict=True) if node is None]
-        self._refuse(emit, [(number, Quality.BAD_NODE_ID_UNKNOWN) for number in unknown])
-        return [(i, node) for i, node in enumerate(nodes) if node is not None]
+    async def _look_again(self, client: Client, publishing: Publishing) -> None:
+        """Look for nodes that the server did not have, or has not any more: programs of PLCs are loaded anew.
 
-    def _refuse(self, emit: Emit, refused: Sequence[tuple[int, int]]) -> None:
+        Not every server tells when a node goes, so those that say nothing are read now and then.
+        """
+        gone: list[int] = []
+        wait_s = _AGAIN_S
+        while True:
+            await asyncio.sleep(wait_s)
+            silent = [(number, self._node_of[number]) for number in self._said.silent() if number in self._node_of]
+            await read(client, silent, lambda *batches: self._emit(*self._said.lacking(batches)), self._clock)
+            before, gone = gone, self._said.gone
+            wait_s = min(2 * wait_s, _AGAIN_S_MAX) if gone == before else _AGAIN_S
+            await self._monitor(client, publishing.subscription, gone)
+
+    async def _monitor(self, client: Client, subscription: int, numbers: Sequence[int]) -> None:
+        """Create the monitored items of these tags; what the server cannot have is emitted as such."""
+        if not numbers:
+            return
+        nodes = await resolve(client, [self._nodes[number].node for number in numbers])
+        unknown = [number for number, node in zip(numbers, nodes, strict=True) if node is None]
+        self._refuse(unknown, [Quality.BAD_NODE_ID_UNKNOWN] * len(unknown))
+        found = {number: node for number, node in zip(numbers, nodes, strict=True) if node is not None}
+        for number in unknown:
+            self._node_of.pop(number, None)
+        self._node_of |= found
+        items = [Item(n, node, self._nodes[n].sampling or self._options.sampling) for n, node in found.items()]
+        results = dict(zip(found, await monitor(client, subscription, self._options.publishing, items), strict=True))
+        made = {number: int(r.MonitoredItemId) for number, r in results.items() if r.StatusCode.is_good()}
+        codes = {number: int(r.StatusCode.value) for number, r in results.items() if number not in made}
+        self._refuse(list(codes), list(codes.values()))
+        if old := [self._item_of[number] for number in made if number in self._item_of]:
+            await forget(client, subscription, old)
+        self._item_of |= made
+
+    def _refuse(self, numbers: Sequence[int], codes: Sequence[int]) -> None:
         """Emit that these tags cannot be had, and why."""
-        if refused:
-            numbers, codes = zip(*refused, strict=True)
+        if numbers:
             self._told.gone(np.array(numbers, np.uint32))
-            emit(Batch.of(numbers, self._clock.now_ns(), math.nan, np.array(codes, np.uint32)))
+            self._emit(self._said.refused(numbers, codes, self._clock.now_ns()))

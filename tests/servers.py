@@ -436,11 +436,17 @@ class Line:
         self._to_port = to_port
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
-        self._held = False
+        self._flowing = asyncio.Event()  # of the connections that there are, and of those that come
+        self._flowing.set()
 
     def hold(self) -> None:
         """Carry nothing from now on, and cut nothing: as a paused machine does."""
-        self._held = True
+        self._flowing.clear()
+
+    def let_go(self) -> None:
+        """Carry new connections; those that were held stay as they are."""
+        self._flowing = asyncio.Event()
+        self._flowing.set()
 
     @property
     def mqtt_url(self) -> str:
@@ -463,13 +469,14 @@ class Line:
             writer.transport.abort()
             return
         self._writers |= {writer, far_writer}
-        await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
+        flowing = self._flowing
+        await asyncio.gather(self._pump(reader, far_writer, flowing), self._pump(far_reader, writer, flowing))
         self._writers -= {writer, far_writer}
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flowing: asyncio.Event) -> None:
         with suppress(OSError):
             while data := await reader.read(65536):
-                if not self._held:
+                if flowing.is_set():
                     writer.write(data)
                     await writer.drain()
         writer.transport.abort()

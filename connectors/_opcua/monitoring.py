@@ -1,18 +1,20 @@
 """A subscription and its monitored items: what is asked of a server and what it grants (OPC 10000-4, 5.13, 5.14)."""
 
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from asyncua import Client, ua
 from asyncua.ua.ua_binary import struct_from_binary
 
-from connectors._opcua.calls import PER_MONITORED_ITEMS, per_call
+from connectors._opcua.calls import PER_MONITORED_ITEMS, in_batches, per_call
 from connectors._pace import heed_cancel
 
 _KEEP_ALIVE_S: Final = 2.0
 _LIFETIME_S: Final = 60.0
+_SILENCE_S_MAX: Final = 600.0
+"""A server that wants to be silent for longer than this is taken for dead before."""
 _MARGIN: Final = 2.0
 """Publish responses may be this much later than the keep-alive interval before the server counts as silent."""
 
@@ -29,8 +31,8 @@ class Item:
     sampling_s: float
 
 
-async def subscribe(client: Client, publishing_s: float) -> tuple[int, float]:
-    """Create a subscription; return its number, and after how many seconds without a word it is dead.
+async def subscribe(client: Client, publishing_s: float) -> tuple[int, float, float]:
+    """Create a subscription; return its number, publishing interval, and how long it may say nothing, in seconds.
 
     asyncua's way would start its own publish loop.
     """
@@ -47,27 +49,39 @@ async def subscribe(client: Client, publishing_s: float) -> tuple[int, float]:
     response: ua.CreateSubscriptionResponse = struct_from_binary(ua.CreateSubscriptionResponse, body)
     response.ResponseHeader.ServiceResult.check()
     created = response.Parameters
-    interval_s = float(created.RevisedPublishingInterval) / 1000
-    return int(created.SubscriptionId), _MARGIN * interval_s * int(created.RevisedMaxKeepAliveCount)
+    interval_s = max(publishing_s, float(created.RevisedPublishingInterval or 0) / 1000)  # NaN is not above
+    silence_s = _MARGIN * interval_s * max(1, int(created.RevisedMaxKeepAliveCount))
+    return int(created.SubscriptionId), interval_s, min(silence_s, _SILENCE_S_MAX)
 
 
 async def monitor(
     client: Client, subscription: int, publishing_s: float, items: Sequence[Item]
-) -> AsyncIterator[list[tuple[int, int]]]:
-    """Create the items, a call after the other; yield handle and StatusCode of those that the server refuses."""
-    limit = await per_call(client, PER_MONITORED_ITEMS, _PER_CALL)
-    for start in range(0, len(items), limit):
-        part = items[start : start + limit]
-        results = await client.uaclient.create_monitored_items(
+) -> list[ua.MonitoredItemCreateResult]:
+    """Create the items, as many per call as the server takes; return what became of each."""
+
+    async def create(part: Sequence[Item]) -> Sequence[ua.MonitoredItemCreateResult]:
+        heed_cancel()
+        return await client.uaclient.create_monitored_items(
             ua.CreateMonitoredItemsParameters(
                 SubscriptionId=subscription,
                 TimestampsToReturn=ua.TimestampsToReturn.Both,
                 ItemsToCreate=[_request(item, publishing_s) for item in part],
             )
         )
-        pairs = zip(part, results, strict=True)
-        yield [(item.handle, int(r.StatusCode.value)) for item, r in pairs if not r.StatusCode.is_good()]
+
+    return await in_batches(create, items, await per_call(client, PER_MONITORED_ITEMS, _PER_CALL))
+
+
+async def forget(client: Client, subscription: int, items: Sequence[int]) -> None:
+    """Delete monitored items by the server's numbers, which may not know them any more."""
+
+    async def delete(part: Sequence[int]) -> Sequence[ua.StatusCode]:
         heed_cancel()
+        return await client.uaclient.delete_monitored_items(
+            ua.DeleteMonitoredItemsParameters(SubscriptionId=subscription, MonitoredItemIds=list(part))
+        )
+
+    await in_batches(delete, items, await per_call(client, PER_MONITORED_ITEMS, _PER_CALL))
 
 
 def _request(item: Item, publishing_s: float) -> ua.MonitoredItemCreateRequest:

@@ -4,31 +4,44 @@ A server sends a notification when it has a publish request to answer, so a few 
 round trip of 80 ms: 125 ms from change to here with one, 65 with four). Sequence numbers are counted here, because a
 keep-alive carries the number of the next notification without using it up (OPC 10000-4, 5.14.5). A gap is asked for
 with Republish, and a notification is acknowledged only when its readings are stored: until then the server keeps it.
+
+What a server says of other subscriptions, or to say no, is no sign of life of this one.
 """
 
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from asyncua import Client, ua
 from asyncua.ua.ua_binary import nodeid_from_binary, struct_from_binary
-from asyncua.ua.uaerrors import BadMessageNotAvailable, BadTooManyPublishRequests
+from asyncua.ua.uaerrors import BadMessageNotAvailable
 
 from connectors._opcua.decode import Published, publish_response, republish_response
-from gateway.contracts import Clock, Emit
+from gateway.contracts import Clock, DeviceError, Emit
+from gateway.model import Quality
 
 _OUTSTANDING: Final = 4
-_LAST_NUMBER: Final = 0xFFFF_FFFF
+_NUMBERS: Final = 0xFFFF_FFFF
+"""Sequence numbers are 1 to this, and then 1 again."""
+_BEHIND_MAX: Final = 1000
+"""A notification that is not further back than this came before, one that is further ahead was never sent."""
+_REPEATED_MAX: Final = 20
+_PAUSE_S: Final = 0.25
+"""How long a server is left alone that has no room for a publish request."""
+_LATER: Final = (ua.StatusCodes.BadTooManyPublishRequests, ua.StatusCodes.BadTimeout)
+"""It says no to a publish request, and means only this one."""
 _FAULT: Final = ua.ObjectIds.ServiceFault_Encoding_DefaultBinary
 
 
 class Publishing:
     """One subscription, from its creation to its end, over any number of sessions.
 
-    `sequence` is the number of the last notification that came, `emit` who gets what comes next; `lost` is told of
-    notifications that are lost for good, before those that follow. `counts` has `publishes`, `keep_alives`, `changes`,
-    `republished`, `notifications_lost`.
+    `sequence` is the number of the last notification that came; `lost` is told of those that are lost
+    for good, before those that follow. `told` is set when the server has said all that it
+    had to say in this connection, `over` when the subscription cannot be taken up again. `counts` has `publishes`,
+    `keep_alives`, `changes`, `republished`, `repeated`, `notifications_lost`.
     """
 
     def __init__(
@@ -43,42 +56,55 @@ class Publishing:
     ) -> None:
         self.subscription = subscription
         self.sequence = 0
+        self.over = False
+        self.told = asyncio.Event()
         self._silence_s = silence_s
-        self.emit = emit
+        self._emit = emit
         self._clock = clock
         self._counts = counts
         self._stored = stored
         self._lost = lost
         self._acknowledge: list[int] = []
         self._limit = _OUTSTANDING
+        self._alive = False
+        self._repeated = 0
+        self._others: set[int] = set()
 
     async def run(self, client: Client) -> None:
         """Publish until the subscription ends. Raises ConnectionError, ua.UaError, TimeoutError after a silence."""
         arrived: asyncio.Queue[asyncio.Future[Any]] = asyncio.Queue()
         outstanding: set[asyncio.Future[Any]] = set()
+        now_s = asyncio.get_running_loop().time
+        deadline_s, self._alive = now_s() + self._silence_s, False
         try:
             while True:
                 while len(outstanding) < self._limit:
                     request = self._request(client)
                     outstanding.add(request)
                     request.add_done_callback(arrived.put_nowait)
-                answered = await self._next(arrived)
+                answered = await self._next(arrived, deadline_s)
                 outstanding.discard(answered)
-                await self._take(client, answered.result())
+                if await self._take(client, answered.result()):
+                    deadline_s, self._alive = now_s() + self._silence_s, True
+                elif not outstanding:
+                    await asyncio.sleep(_PAUSE_S)
         finally:
             for request in outstanding:
                 request.cancel()
 
     async def catch_up(self, client: Client) -> None:
         """After a reconnect: ask for the notifications that were sent meanwhile, until there are no more."""
-        while await self._republish(client, _following(self.sequence)):
-            pass
+        self.told.clear()
+        for _ in range(_BEHIND_MAX):
+            if not await self._republish(client, _following(self.sequence)):
+                return
 
-    async def _next(self, arrived: "asyncio.Queue[asyncio.Future[Any]]") -> "asyncio.Future[Any]":
+    async def _next(self, arrived: "asyncio.Queue[asyncio.Future[Any]]", deadline_s: float) -> "asyncio.Future[Any]":
         try:
-            async with asyncio.timeout(self._silence_s):
+            async with asyncio.timeout_at(deadline_s):
                 return await arrived.get()
         except TimeoutError:
+            self.over = not self._alive  # one that was taken up again and says nothing never will
             raise TimeoutError(f"no publish response for {self._silence_s:.1f} s") from None
 
     def _request(self, client: Client) -> "asyncio.Future[Any]":
@@ -94,29 +120,51 @@ class Publishing:
             raise ConnectionError("connection is closed")
         return protocol._send_request(request, timeout=0)
 
-    async def _take(self, client: Client, body: Any) -> None:
+    async def _take(self, client: Client, body: Any) -> bool:
+        """Take an answer to a publish request; return whether it was a word of this subscription."""
         self._counts["publishes"] += 1
         try:
             published = publish_response(checked(body), self._clock.now_ns())
-        except BadTooManyPublishRequests:
-            self._limit = max(1, self._limit - 1)
-            return
+        except ua.UaStatusCodeError as error:
+            if error.code not in _LATER:
+                raise
+            self._limit = max(1, self._limit - (error.code == ua.StatusCodes.BadTooManyPublishRequests))
+            return False
         if published.subscription != self.subscription:
-            return  # of one that a former session left behind
-        await self._fill(client, published.sequence)
-        if published.changes or published.events or published.status is not None:
+            await self._end(client, published.subscription)
+            return False
+        missing = (published.sequence - _following(self.sequence)) % _NUMBERS if self.sequence else 0
+        for _ in range(missing if missing <= _BEHIND_MAX else 0):
+            await self._ask_again(client)
+        if not (published.changes or published.events or published.status is not None):
+            self._counts["keep_alives"] += 1
+        elif missing <= _BEHIND_MAX:
+            self._repeated = 0
             await self._accept(published)
         else:
-            self._counts["keep_alives"] += 1
+            self._repeat(published.sequence, before=missing >= _NUMBERS - _BEHIND_MAX)
+        if not published.more:
+            self.told.set()
+        return True
 
-    async def _fill(self, client: Client, sequence: int) -> None:
-        """Ask for the notifications between the last one and this one."""
-        while self.sequence and _following(self.sequence) != sequence:
-            number = _following(self.sequence)
-            if not await self._republish(client, number):
-                self._counts["notifications_lost"] += 1
-                self._lost()
-                self.sequence = number
+    def _repeat(self, sequence: int, *, before: bool) -> None:
+        """Leave out a notification that came before. Raises DeviceError if that is not what it is.
+
+        A server that has lost count tells in a new subscription how things are.
+        """
+        self._repeated += 1
+        if not before or self._repeated > _REPEATED_MAX:
+            text = f"the server lost count: notification {sequence} came after {self.sequence}"
+            raise DeviceError(text, Quality.BAD_COMMUNICATION_ERROR)
+        self._counts["repeated"] += 1
+        self._acknowledge.append(sequence)
+
+    async def _ask_again(self, client: Client) -> None:
+        number = _following(self.sequence)
+        if not await self._republish(client, number):
+            self._counts["notifications_lost"] += 1
+            self._lost()
+            self.sequence = number
 
     async def _republish(self, client: Client, number: int) -> bool:
         """Ask for a notification once more; False if the server does not have it any more."""
@@ -139,16 +187,24 @@ class Publishing:
         self.sequence = published.sequence
         self._counts["changes"] += published.changes
         if published.batches:
-            self.emit(*published.batches)
+            self._emit(*published.batches)
             await self._stored()
         self._acknowledge.append(published.sequence)
         if published.status is not None:
+            self.over = True
             status = ua.StatusCode(ua.UInt32(published.status))
             raise ConnectionError(f"the server ended the subscription: {status.name}")
 
+    async def _end(self, client: Client, subscription: int) -> None:
+        """Delete a subscription that a lost connection left behind in our session, or it would send for ever."""
+        if subscription not in self._others and len(self._others) < _BEHIND_MAX:
+            self._others.add(subscription)
+            with suppress(ua.UaStatusCodeError):  # it is gone
+                await client.uaclient.delete_subscriptions([subscription])
+
 
 def _following(sequence: int) -> int:
-    return 1 if sequence == _LAST_NUMBER else sequence + 1
+    return sequence % _NUMBERS + 1
 
 
 def checked(body: Any) -> bytes:

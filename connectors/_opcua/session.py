@@ -6,8 +6,9 @@ asyncua has the channel and the session. Reconnecting is the supervisor's busine
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Any, Final
 
-from asyncua import Client
+from asyncua import Client, ua
 
 from connectors._opcua import security
 from connectors._opcua.endpoints import new_client
@@ -15,12 +16,25 @@ from connectors._opcua.options import DeviceOptions
 from connectors._pace import heed_cancel
 from gateway.contracts import Clock, Device
 
+_START_TIME: Final = ua.NodeId(ua.Int32(ua.ObjectIds.Server_ServerStatus_StartTime))
+_LOST: Final = {
+    ua.StatusCodes.BadConnectionClosed,
+    ua.StatusCodes.BadSecureChannelClosed,
+    ua.StatusCodes.BadSecureChannelIdInvalid,
+    ua.StatusCodes.BadSecureChannelTokenUnknown,
+    ua.StatusCodes.BadSessionClosed,
+    ua.StatusCodes.BadSessionIdInvalid,
+    ua.StatusCodes.BadSessionNotActivated,
+}
+"""The connection is gone, the subscriptions may be there: they can be had by another one (OPC 10000-4, 6.7)."""
+
 
 class Session:
     """At most one, over any number of connections.
 
     `client` is there as long as the session may still be. `reused` is whether the session is that of the last
-    connection, whose subscriptions then go on.
+    connection, whose subscriptions then go on. `restarted` is whether the server is another one than then: what it
+    calls by the same number as the last one did may belong to somebody else.
     """
 
     def __init__(self, device: Device, clock: Clock) -> None:
@@ -29,8 +43,10 @@ class Session:
         self._folder = device.folder
         self._options: DeviceOptions = device.options
         self._clock = clock
+        self._started: Any = None
         self.client: Client | None = None
         self.reused = False
+        self.restarted = True
 
     @asynccontextmanager
     async def joined(self) -> AsyncIterator[Client]:
@@ -40,9 +56,17 @@ class Session:
             await self._connect(client)
             heed_cancel()
             yield client
-        except OSError:  # TimeoutError is one
+        except OSError as error:  # TimeoutError is one
             await client._teardown_transport_only()
+            if not str(error):  # asyncua's, for a request
+                raise TimeoutError(f"no answer within {self._options.timeout:g} s") from error
             raise
+        except ua.UaStatusCodeError as error:
+            if error.code not in _LOST:
+                await self._leave(client)
+                raise
+            await client._teardown_transport_only()
+            raise ConnectionError(f"the server says {ua.StatusCode(error.code).name}") from error
         except BaseException:
             await self._leave(client)
             raise
@@ -55,8 +79,14 @@ class Session:
                 await security.prepare(client, self._url, options, self._folder, self._clock)
                 async with security.explained(client, self._url, options, self._folder):
                     self.reused = await client._try_reactivate_existing_session()
+                started = await _start_time(client)
         except TimeoutError:
             raise TimeoutError(f"no answer within {timeout_s:g} s") from None
+        self.restarted = started is None or started != self._started
+        self._started = started
+        if self.reused and self.restarted:
+            self.client = None  # the number of our session is that of somebody else now, so it is not closed
+            raise ConnectionError("the server was started anew")
 
     async def _leave(self, client: Client) -> None:
         """Close the session; whatever the server says, the socket is closed."""
@@ -65,3 +95,9 @@ class Session:
             async with asyncio.timeout(self._options.timeout):
                 await client.disconnect()
         client.disconnect_socket()
+
+
+async def _start_time(client: Client) -> Any:
+    """When the server was started; None if it does not say."""
+    (answer,) = await client.uaclient.read_attributes([_START_TIME], ua.AttributeIds.Value)
+    return answer.Value.Value if answer.Value is not None else None
