@@ -1,4 +1,4 @@
-"""OPC UA: one server session, one subscription, its notifications as columns.
+"""OPC UA: one server session, its subscriptions and polls as columns.
 
     devices:
       filler:
@@ -9,14 +9,15 @@
 
 Nodes are written with the URI of their namespace, because its index may be another one after a restart of the
 server; an URI that the server does not have makes the tag bad and never reads another node. asyncua has the channel
-and the session (_opcua/session.py); what is watched (_opcua/monitoring.py), publishing (_opcua/publishing.py) and
-decoding (_opcua/decode.py) go under it. asyncua's watchdog is off: a subscription is alive while its publish
-responses come, data or keep-alive (OPC 10000-4, 5.14.1). After a lost connection the old session is taken up again,
-or its subscription by a new one, or all is made anew (5.14.7, 6.7).
+and the session (_opcua/session.py); what is watched (monitoring.py), publishing (publishing.py), polling (polling.py)
+and decoding (decode.py) go under it. asyncua's watchdog is off: a subscription is alive while its publish responses
+come, data or keep-alive (OPC 10000-4, 5.14.1). After a lost connection the old session is taken up again, or its
+subscriptions by a new one, or all is made anew (5.14.7, 6.7).
 """
 
 import asyncio
-from collections import Counter
+import zlib
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -33,7 +34,8 @@ from connectors._opcua.gaps import Told
 from connectors._opcua.monitoring import Item, forget, monitor, subscribe
 from connectors._opcua.options import DeviceOptions as DeviceOptions
 from connectors._opcua.options import TagOptions as TagOptions
-from connectors._opcua.publishing import Publishing
+from connectors._opcua.polling import Polling
+from connectors._opcua.publishing import Publishing, Subscription
 from connectors._opcua.reading import read
 from connectors._opcua.resolve import resolve
 from connectors._opcua.said import Said
@@ -45,7 +47,7 @@ from gateway.model import Batch, Quality
 SCHEMES: Final = ("opc.tcp",)
 _COUNTS: Final = (
     "publishes", "keep_alives", "changes", "republished", "repeated", "notifications_lost", "resumed", "not_ours",
-    "overflows", "backfilled", "history_refused", "history_cut", "gaps_forgotten",
+    "polls", "polls_skipped", "overflows", "backfilled", "history_refused", "history_cut", "gaps_forgotten",
 )  # fmt: skip
 _WORD_S: Final = 0.5
 """A server that has something left to send does so within the publishing interval, and this time for the way."""
@@ -65,10 +67,10 @@ def connector(device: Device, clock: Clock) -> "OpcUa":
 
 
 class OpcUa:
-    """Subscribe to the nodes of one server.
+    """Subscribe to nodes of one server, and poll others.
 
-    `counts` are those of publishing.py, said.py, gaps.py and backfill.py, and how often a subscription was `resumed`
-    after a lost connection.
+    `counts` are those of publishing.py, polling.py, said.py, gaps.py and backfill.py, and how often subscriptions were
+    `resumed` after a lost connection.
     """
 
     def __init__(self, device: Device, clock: Clock) -> None:
@@ -86,6 +88,9 @@ class OpcUa:
         self.learned: dict[str, Any] = {}
         self._said = Said(device.numbers, self.counts)
         self._told = Told(device.numbers, self.counts)
+        self._publishing_s, polls = _rates(self._options, self._nodes)
+        self._polling = Polling(polls, zlib.crc32(device.name.encode()) / 2**32, clock, self.counts) if polls else None
+        self._polled = {number for numbers in polls.values() for number in numbers}
         self._backfill = Backfill(device, self._told, clock, self.counts)
 
     async def run(self, emit: Emit) -> None:
@@ -114,9 +119,12 @@ class OpcUa:
                 publishing = await self._resumed(client)
                 prepare = self._tell_the_rest if publishing else self._monitor_all
                 publishing = publishing or await self._begun(client)
-                tasks.create_task(self._tend(client, publishing, prepare))
                 tasks.create_task(self._backfill.run(Server(client, self._node_of, self._emit)))
-                await publishing.run(client)
+                if publishing.subscriptions:
+                    tasks.create_task(self._tend(client, publishing, prepare, tasks))
+                    await publishing.run(client)
+                else:
+                    await self._tend(client, publishing, prepare, tasks)
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
 
@@ -131,41 +139,56 @@ class OpcUa:
             return None
         try:
             if not self._session.reused:
-                (result,) = await client.uaclient.transfer_subscriptions(
-                    ua.TransferSubscriptionsParameters(
-                        SubscriptionIds=[publishing.subscription], SendInitialValues=False
-                    )
+                numbers = [subscription.number for subscription in publishing.subscriptions]
+                results = await client.uaclient.transfer_subscriptions(
+                    ua.TransferSubscriptionsParameters(SubscriptionIds=numbers, SendInitialValues=False)
                 )
-                result.StatusCode.check()
+                for result in results:
+                    result.StatusCode.check()
             await publishing.catch_up(client)
         except ua.UaStatusCodeError:
             self._publishing = None
             return None
         self.counts["resumed"] += 1
+        self._told.lost(np.array(sorted(self._polled), np.uint32))
         return publishing
 
     async def _begun(self, client: Client) -> Publishing:
         """A new subscription; what came between the old one, if there was any, and its first values is lost."""
         self._told.lost(self._numbers)
-        number, self._interval_s, silence_s = await subscribe(client, self._options.publishing)
-        heed_cancel()
         self._item_of.clear()
         self._node_of.clear()
-        silence_s += self._options.timeout
-        lost = partial(self._told.lost, self._numbers)
-        return Publishing(number, silence_s, self._live, self._clock, self.counts, self._stored, lost)
+        publishing = Publishing(self._clock, self.counts)
+        self._interval_s = 0.0
+        for publishing_s, numbers in self._publishing_s.items():
+            number, interval_s, silence_s = await subscribe(client, publishing_s)
+            heed_cancel()
+            silence_s += self._options.timeout
+            self._interval_s = max(self._interval_s, interval_s)
+            lost = partial(self._told.lost, np.array(numbers, np.uint32))
+            publishing.subscriptions.append(
+                Subscription(number, silence_s, self._live, self._clock, self.counts, self._stored, lost)
+            )
+        return publishing
 
     async def _tend(
-        self, client: Client, publishing: Publishing, prepare: Callable[[Client, Publishing], Awaitable[None]]
+        self,
+        client: Client,
+        publishing: Publishing,
+        prepare: Callable[[Client, Publishing], Awaitable[None]],
+        tasks: asyncio.TaskGroup,
     ) -> None:
+        """Prepare; then poll, and look again and again for what is not there."""
         await prepare(client, publishing)
+        if self._polling:
+            tasks.create_task(self._polling.run(client, self._node_of, self._live))
         await self._look_again(client, publishing)
 
     async def _tell_the_rest(self, client: Client, publishing: Publishing) -> None:
         """Read what the subscription that goes on has not told of: those tags were bad meanwhile and did not change."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._interval_s + _WORD_S):
-                await publishing.told.wait()
+                await publishing.told()
         await asyncio.sleep(2 * self._interval_s)  # the first word may be that it is alive
         nodes = [(number, self._node_of[number]) for number in self._said.left if number in self._node_of]
         await read(client, nodes, lambda *batches: self._emit(*self._said.untold(batches)), self._clock)
@@ -173,7 +196,7 @@ class OpcUa:
     # --- its items ------------------------------------------------------------------------
 
     async def _monitor_all(self, client: Client, publishing: Publishing) -> None:
-        await self._monitor(client, publishing.subscription, list(self._nodes))
+        await self._monitor(client, publishing, list(self._nodes))
         self._publishing = publishing  # complete, so it may be resumed
 
     async def _look_again(self, client: Client, publishing: Publishing) -> None:
@@ -185,14 +208,15 @@ class OpcUa:
         wait_s = _AGAIN_S
         while True:
             await asyncio.sleep(wait_s)
-            silent = [(number, self._node_of[number]) for number in self._said.silent() if number in self._node_of]
+            watched = self._node_of.keys() - self._polled
+            silent = [(number, self._node_of[number]) for number in self._said.silent() if number in watched]
             await read(client, silent, lambda *batches: self._emit(*self._said.lacking(batches)), self._clock)
             before, gone = gone, self._said.gone
             wait_s = min(2 * wait_s, _AGAIN_S_MAX) if gone == before else _AGAIN_S
-            await self._monitor(client, publishing.subscription, gone)
+            await self._monitor(client, publishing, gone)
 
-    async def _monitor(self, client: Client, subscription: int, numbers: Sequence[int]) -> None:
-        """Create the monitored items of these tags; what the server cannot have is emitted as such."""
+    async def _monitor(self, client: Client, publishing: Publishing, numbers: Sequence[int]) -> None:
+        """Find the nodes of these tags and create monitored items; what the server cannot have is emitted as such."""
         if not numbers:
             return
         nodes = await resolve(client, [self._nodes[number].node for number in numbers])
@@ -202,8 +226,19 @@ class OpcUa:
         for number in unknown:
             self._node_of.pop(number, None)
         self._node_of |= found
-        items = [Item(n, node, self._nodes[n].sampling or self._options.sampling) for n, node in found.items()]
-        results = dict(zip(found, await monitor(client, subscription, self._options.publishing, items), strict=True))
+        if self._polling and not self._polled.isdisjoint(found):
+            self._polling.renew()
+        for subscription, (publishing_s, of_rate) in zip(
+            publishing.subscriptions, self._publishing_s.items(), strict=True
+        ):
+            if items := {number: found[number] for number in of_rate if number in found}:
+                await self._create(client, subscription.number, publishing_s, items)
+
+    async def _create(
+        self, client: Client, subscription: int, publishing_s: float, nodes: Mapping[int, ua.NodeId]
+    ) -> None:
+        items = [Item(n, node, self._nodes[n].sampling or self._options.sampling) for n, node in nodes.items()]
+        results = dict(zip(nodes, await monitor(client, subscription, publishing_s, items), strict=True))
         made = {number: int(r.MonitoredItemId) for number, r in results.items() if r.StatusCode.is_good()}
         codes = {number: int(r.StatusCode.value) for number, r in results.items() if number not in made}
         self._refuse(list(codes), list(codes.values()))
@@ -216,3 +251,18 @@ class OpcUa:
         if numbers:
             self._told.gone(np.array(numbers, np.uint32))
             self._emit(self._said.refused(numbers, codes, self._clock.now_ns()))
+
+
+def _rates(
+    options: DeviceOptions, nodes: Mapping[int, TagOptions]
+) -> tuple[Mapping[float, Sequence[int]], Mapping[float, Sequence[int]]]:
+    """The numbers of tags by publishing interval, and of those that are polled by period, in seconds; fast first."""
+    sent: dict[float, list[int]] = defaultdict(list)
+    polled: dict[float, list[int]] = defaultdict(list)
+    for number, tag in nodes.items():
+        poll = tag.poll or options.poll
+        if poll is None or poll == "off":
+            sent[tag.publishing or options.publishing].append(number)
+        else:
+            polled[poll].append(number)
+    return dict(sorted(sent.items())), dict(sorted(polled.items()))

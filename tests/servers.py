@@ -222,13 +222,19 @@ class OpcUaRig:
         self._server.iserver.history_manager.storage.max_history_data_response_size = page
         await self._server.historize_node_data_change(self._nodes[name])
 
+    def subscriptions(self) -> list[Any]:
+        """The subscriptions of clients that the server has, its own left out."""
+        assert self._server is not None
+        own = self._server.iserver.isession.session_id
+        return [
+            one for one in self._server.iserver.subscription_service.subscriptions.values() if one.session_id != own
+        ]
+
     async def forget_subscriptions(self) -> None:
         """Lose the subscriptions of all clients, as a restart does."""
         assert self._server is not None
-        service = self._server.iserver.subscription_service
-        own = self._server.iserver.isession.session_id
-        gone = [number for number, one in service.subscriptions.items() if one.session_id != own]
-        await service.delete_subscriptions(gone)
+        gone = [one.data.SubscriptionId for one in self.subscriptions()]
+        await self._server.iserver.subscription_service.delete_subscriptions(gone)
 
 
 @asynccontextmanager

@@ -25,7 +25,7 @@ _HIERARCHICAL: Final = ua.NodeId(ua.Int32(ua.ObjectIds.HierarchicalReferences))
 _WHOLE: Final = 0xFFFF_FFFF
 """RemainingPathIndex of a path that was followed to its end (OPC 10000-4, 5.9.4)."""
 _NO_CONTINUATION_POINTS: Final = 0x804B_0000
-_TOO_LARGE: Final = {
+TOO_LARGE: Final = {
     0x8008_0000,  # BadEncodingLimitsExceeded
     0x8010_0000,  # BadTooManyOperations
     0x80B8_0000,  # BadRequestTooLarge
@@ -41,7 +41,7 @@ async def in_batches(call: Callable[[Sequence[A]], Awaitable[Sequence[B]]], aske
         try:
             answered = await call(batch)
         except ua.UaStatusCodeError as error:
-            if error.code not in _TOO_LARGE or len(batch) == 1:
+            if error.code not in TOO_LARGE or len(batch) == 1:
                 raise
             size = len(batch) // 2
             continue

@@ -27,6 +27,7 @@ class DeviceOptions(Options):
 
     publishing: Seconds = Field(default=0.25, description="publishing interval: how often changes are sent")
     sampling: Seconds = Field(default=0.25, description="sampling interval: how often the server looks at a node")
+    poll: Seconds | None = Field(default=None, description="read its tags so often, instead of having changes sent")
     timeout: Seconds = Field(default=4.0, description="how long to wait for an answer")
     history: History | Literal["off"] = Field(default=History(), description="what was missed is read from there")
     security: SecurityOptions = Field(default=SecurityOptions(), description="policy, mode and user of the session")
@@ -36,7 +37,9 @@ class TagOptions(Options):
     """Keys of a tag of an OPC UA server."""
 
     node: NodeId = Field(description="nsu=<namespace URI>;s=<name>, or i=, g=, b=, or a browse path")
+    publishing: Seconds | None = Field(default=None, description="publishing interval, if not as the device says")
     sampling: Seconds | None = Field(default=None, description="sampling interval, if not as the device says")
+    poll: Seconds | Literal["off"] | None = Field(default=None, description="read it so often; off: have changes sent")
 
     @property
     def warning(self) -> str:

@@ -1,4 +1,4 @@
-"""The publish requests of one subscription: several outstanding, every notification accounted for.
+"""The publish requests of a session: several outstanding, every notification of its subscriptions accounted for.
 
 A server sends a notification when it has a publish request to answer, so a few of them wait there all the time (a
 round trip of 80 ms: 125 ms from change to here with one, 65 with four). Sequence numbers are counted here, because a
@@ -36,57 +36,43 @@ _FAULT: Final = ua.ObjectIds.ServiceFault_Encoding_DefaultBinary
 
 
 class Publishing:
-    """One subscription, from its creation to its end, over any number of sessions.
+    """The publish requests of a session, which answer for all its subscriptions, over any number of sessions.
 
-    `sequence` is the number of the last notification that came; `lost` is told of those that are lost
-    for good, before those that follow. `told` is set when the server has said all that it
-    had to say in this connection, `over` when the subscription cannot be taken up again. `counts` has `publishes`,
-    `keep_alives`, `changes`, `republished`, `repeated`, `notifications_lost`.
+    `counts` has `publishes`.
     """
 
-    def __init__(
-        self,
-        subscription: int,
-        silence_s: float,
-        emit: Emit,
-        clock: Clock,
-        counts: Counter[str],
-        stored: Callable[[], Awaitable[None]],
-        lost: Callable[[], None],
-    ) -> None:
-        self.subscription = subscription
-        self.sequence = 0
-        self.over = False
-        self.told = asyncio.Event()
-        self._silence_s = silence_s
-        self._emit = emit
+    def __init__(self, clock: Clock, counts: Counter[str]) -> None:
+        self.subscriptions: list[Subscription] = []
         self._clock = clock
         self._counts = counts
-        self._stored = stored
-        self._lost = lost
-        self._acknowledge: list[int] = []
         self._limit = _OUTSTANDING
-        self._alive = False
-        self._repeated = 0
         self._others: set[int] = set()
 
+    @property
+    def over(self) -> bool:
+        """Whether a subscription cannot be taken up again."""
+        return any(subscription.over for subscription in self.subscriptions)
+
+    async def told(self) -> None:
+        """Wait until the server has said all that it had to say in this connection."""
+        for subscription in self.subscriptions:
+            await subscription.told.wait()
+
     async def run(self, client: Client) -> None:
-        """Publish until the subscription ends. Raises ConnectionError, ua.UaError, TimeoutError after a silence."""
+        """Publish until a subscription ends. Raises ConnectionError, ua.UaError, TimeoutError after a silence."""
         arrived: asyncio.Queue[asyncio.Future[Any]] = asyncio.Queue()
         outstanding: set[asyncio.Future[Any]] = set()
-        now_s = asyncio.get_running_loop().time
-        deadline_s, self._alive = now_s() + self._silence_s, False
+        for subscription in self.subscriptions:
+            subscription.begin()
         try:
             while True:
-                while len(outstanding) < self._limit:
+                while len(outstanding) < self._limit + len(self.subscriptions) - 1:
                     request = self._request(client)
                     outstanding.add(request)
                     request.add_done_callback(arrived.put_nowait)
-                answered = await self._next(arrived, deadline_s)
+                answered = await self._next(arrived)
                 outstanding.discard(answered)
-                if await self._take(client, answered.result()):
-                    deadline_s, self._alive = now_s() + self._silence_s, True
-                elif not outstanding:
+                if not await self._take(client, answered.result()) and not outstanding:
                     await asyncio.sleep(_PAUSE_S)
         finally:
             for request in outstanding:
@@ -94,34 +80,32 @@ class Publishing:
 
     async def catch_up(self, client: Client) -> None:
         """After a reconnect: ask for the notifications that were sent meanwhile, until there are no more."""
-        self.told.clear()
-        for _ in range(_BEHIND_MAX):
-            if not await self._republish(client, _following(self.sequence)):
-                return
+        for subscription in self.subscriptions:
+            await subscription.catch_up(client)
 
-    async def _next(self, arrived: "asyncio.Queue[asyncio.Future[Any]]", deadline_s: float) -> "asyncio.Future[Any]":
+    async def _next(self, arrived: "asyncio.Queue[asyncio.Future[Any]]") -> "asyncio.Future[Any]":
+        first = min(self.subscriptions, key=lambda subscription: subscription.deadline_s)
         try:
-            async with asyncio.timeout_at(deadline_s):
+            async with asyncio.timeout_at(first.deadline_s):
                 return await arrived.get()
         except TimeoutError:
-            self.over = not self._alive  # one that was taken up again and says nothing never will
-            raise TimeoutError(f"no publish response for {self._silence_s:.1f} s") from None
+            raise first.silent() from None
 
     def _request(self, client: Client) -> "asyncio.Future[Any]":
         """Send a publish request; asyncua's own loop has one at a time and makes an object of every value."""
         request = ua.PublishRequest()
         request.Parameters.SubscriptionAcknowledgements = [
-            ua.SubscriptionAcknowledgement(SubscriptionId=self.subscription, SequenceNumber=number)
-            for number in self._acknowledge
+            ua.SubscriptionAcknowledgement(SubscriptionId=subscription.number, SequenceNumber=sequence)
+            for subscription in self.subscriptions
+            for sequence in subscription.acknowledged()
         ]
-        self._acknowledge.clear()
         protocol = client.uaclient.protocol
         if protocol is None:
             raise ConnectionError("connection is closed")
         return protocol._send_request(request, timeout=0)
 
     async def _take(self, client: Client, body: Any) -> bool:
-        """Take an answer to a publish request; return whether it was a word of this subscription."""
+        """Take an answer to a publish request; return whether it was a word of a subscription of ours."""
         self._counts["publishes"] += 1
         try:
             published = publish_response(checked(body), self._clock.now_ns())
@@ -130,9 +114,78 @@ class Publishing:
                 raise
             self._limit = max(1, self._limit - (error.code == ua.StatusCodes.BadTooManyPublishRequests))
             return False
-        if published.subscription != self.subscription:
-            await self._end(client, published.subscription)
-            return False
+        for subscription in self.subscriptions:
+            if subscription.number == published.subscription:
+                await subscription.take(client, published)
+                return True
+        await self._end(client, published.subscription)
+        return False
+
+    async def _end(self, client: Client, subscription: int) -> None:
+        """Delete a subscription that a lost connection left behind in our session, or it would send for ever."""
+        if subscription not in self._others and len(self._others) < _BEHIND_MAX:
+            self._others.add(subscription)
+            with suppress(ua.UaStatusCodeError):  # it is gone
+                await client.uaclient.delete_subscriptions([subscription])
+
+
+class Subscription:
+    """One subscription, from its creation to its end.
+
+    `sequence` is the number of the last notification that came; `lost` is told of those that are lost for good, before
+    those that follow. `told` is set when the server has said all that it had to say in this connection, `over` when it
+    cannot be taken up again; it is silent at `deadline_s` of the loop's clock. `counts` has `keep_alives`, `changes`,
+    `republished`, `repeated`, `notifications_lost`.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        silence_s: float,
+        emit: Emit,
+        clock: Clock,
+        counts: Counter[str],
+        stored: Callable[[], Awaitable[None]],
+        lost: Callable[[], None],
+    ) -> None:
+        self.number = number
+        self.sequence = 0
+        self.over = False
+        self.told = asyncio.Event()
+        self.deadline_s = 0.0
+        self._silence_s = silence_s
+        self._emit = emit
+        self._clock = clock
+        self._counts = counts
+        self._stored = stored
+        self._lost = lost
+        self._acknowledge: list[int] = []
+        self._alive = False
+        self._repeated = 0
+
+    def begin(self) -> None:
+        """Begin to wait for a word, in a new connection."""
+        self.deadline_s, self._alive = asyncio.get_running_loop().time() + self._silence_s, False
+
+    def silent(self) -> TimeoutError:
+        """Return what to raise when no word came in time; one that was taken up again and says nothing never will."""
+        self.over = not self._alive
+        return TimeoutError(f"no publish response for {self._silence_s:.1f} s")
+
+    def acknowledged(self) -> list[int]:
+        """Return the numbers of notifications that the server may forget, once."""
+        numbers, self._acknowledge = self._acknowledge, []
+        return numbers
+
+    async def catch_up(self, client: Client) -> None:
+        """Ask for the notifications that were sent while there was no connection, until there are no more."""
+        self.told.clear()
+        for _ in range(_BEHIND_MAX):
+            if not await self._republish(client, _following(self.sequence)):
+                return
+
+    async def take(self, client: Client, published: Published) -> None:
+        """Take a notification or a keep-alive."""
         missing = (published.sequence - _following(self.sequence)) % _NUMBERS if self.sequence else 0
         for _ in range(missing if missing <= _BEHIND_MAX else 0):
             await self._ask_again(client)
@@ -145,7 +198,7 @@ class Publishing:
             self._repeat(published.sequence, before=missing >= _NUMBERS - _BEHIND_MAX)
         if not published.more:
             self.told.set()
-        return True
+        self.deadline_s, self._alive = asyncio.get_running_loop().time() + self._silence_s, True
 
     def _repeat(self, sequence: int, *, before: bool) -> None:
         """Leave out a notification that came before. Raises DeviceError if that is not what it is.
@@ -169,7 +222,7 @@ class Publishing:
     async def _republish(self, client: Client, number: int) -> bool:
         """Ask for a notification once more; False if the server does not have it any more."""
         request = ua.RepublishRequest()
-        request.Parameters.SubscriptionId = self.subscription
+        request.Parameters.SubscriptionId = self.number
         request.Parameters.RetransmitSequenceNumber = number
         try:
             body = await client.uaclient._send_request(request)
@@ -194,13 +247,6 @@ class Publishing:
             self.over = True
             status = ua.StatusCode(ua.UInt32(published.status))
             raise ConnectionError(f"the server ended the subscription: {status.name}")
-
-    async def _end(self, client: Client, subscription: int) -> None:
-        """Delete a subscription that a lost connection left behind in our session, or it would send for ever."""
-        if subscription not in self._others and len(self._others) < _BEHIND_MAX:
-            self._others.add(subscription)
-            with suppress(ua.UaStatusCodeError):  # it is gone
-                await client.uaclient.delete_subscriptions([subscription])
 
 
 def _following(sequence: int) -> int:

@@ -12,13 +12,13 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 from asyncua import Client, ua
-from asyncua.ua.ua_binary import nodeid_from_binary, struct_from_binary
+from asyncua.ua.ua_binary import struct_from_binary
 
 from connectors import opcua
-from connectors._opcua.decode import read_response
+from connectors._opcua.reading import Reading
 from gateway.bench.measured import Measured, meanwhile, source
 from gateway.bench.opcua_canned import DOUBLES, MIXED, NAMESPACES
-from gateway.bench.opcua_limit import encoded, protocol, received
+from gateway.bench.opcua_limit import protocol, received
 from gateway.clock import SystemClock, loop_factory
 from gateway.contracts import Connector, Device
 from gateway.model import Batch, Tag
@@ -205,15 +205,19 @@ async def _read_bytes(asked: _Asked) -> tuple[Measured, Measured]:
 
 
 async def _read_columns(asked: _Asked) -> Measured:
-    """Read with a request that was encoded before, and decode to columns; the channel is asyncua's."""
-    clock, tags = SystemClock(), np.arange(asked.n, dtype=np.uint32)
+    """Read as the connector polls."""
+    values = 0
+
+    def count(*batches: Batch) -> None:
+        nonlocal values
+        values += sum(map(len, batches))
+
     async with asked.client() as client:
-        request = encoded(client, _read_request(asked))
+        reading = Reading(client, list(enumerate(asked.nodes)), SystemClock())
+        await reading.read(count)  # for this one the requests have to be encoded
         values, begin, cpu = 0, time.monotonic(), time.process_time()
         while time.monotonic() - begin < asked.duration_s:
-            answer = await _sent(client, request)
-            nodeid_from_binary(answer)
-            values += sum(map(len, read_response(bytes(answer), tags, clock.now_ns())))
+            await reading.read(count)
         return Measured("columns, request encoded once", values, time.monotonic() - begin, time.process_time() - cpu)
 
 
@@ -234,14 +238,3 @@ def _read_request(asked: _Asked) -> ua.ReadRequest:
         ua.ReadValueId(NodeId=node, AttributeId=ua.AttributeIds.Value) for node in asked.nodes
     ]
     return request
-
-
-def _sent(client: Client, body: bytes) -> "asyncio.Future[Any]":
-    """Send a request that is encoded already; asyncua only knows how to encode one again."""
-    channel = protocol(client)
-    assert channel.transport is not None
-    channel._request_id += 1
-    answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    channel._callbackmap[channel._request_id] = answer
-    channel.transport.write(channel._connection.message_to_binary(body, request_id=channel._request_id))
-    return answer

@@ -1,0 +1,101 @@
+"""Tags that are polled, and tags of several rates beside them."""
+
+from functools import partial
+from typing import Any
+
+import pytest
+from asyncua import ua
+
+from tests import servers
+from tests.conformance.test_connectors import RIGS, Heard, build, running
+
+RIG = RIGS["opcua"]
+NUMBERS = {name: RIG.tags[name] for name in ("temperature", "count", "big", "running")}
+
+
+def shows(heard: Heard, temperature: float) -> bool:
+    return heard.value.get("temperature") == temperature
+
+
+def told(heard: Heard, name: str) -> list[Any]:
+    """What came of a tag, in order."""
+    return [
+        value
+        for batch in heard.batches
+        for tag, value in zip(batch.tag.tolist(), batch.value.tolist(), strict=True)
+        if heard.names[tag] == name
+    ]
+
+
+def subscriptions(server: servers.OpcUaRig) -> list[float]:
+    """The publishing intervals [ms] of the subscriptions of clients."""
+    return sorted(float(one.data.RevisedPublishingInterval) for one in server.subscriptions())
+
+
+async def test_polled_tags_need_no_subscription_and_are_told_when_they_change() -> None:
+    async with servers.opcua() as server:
+        await server.set("Count", ua.Variant(7, ua.VariantType.UInt32))  # with a source time, other than at first
+        connector, heard = build(RIG, server.url, NUMBERS, {"poll": "20ms"})
+        async with running(connector, heard):
+            for value in (20.5, 21.5, 22.5):
+                await server.set("Temperature", ua.Variant(value, ua.VariantType.Double))
+                await heard.until(partial(shows, heard, value))
+                polls = connector.counts["polls"]
+                await heard.until(lambda polls=polls: connector.counts["polls"] > polls + 2)  # type: ignore[misc]
+            assert subscriptions(server) == []
+    assert {name: heard.value[name] for name in NUMBERS} == {name: RIG.expected[name] for name in NUMBERS} | {
+        "temperature": 22.5
+    }
+    assert told(heard, "temperature")[-2:] == [21.5, 22.5]
+    assert told(heard, "count") == [7]
+
+
+async def test_each_rate_has_its_subscription_and_polls_go_beside_them() -> None:
+    tags = NUMBERS | {
+        "temperature": NUMBERS["temperature"] | {"poll": "20ms"},
+        "count": NUMBERS["count"] | {"publishing": "100ms"},
+        "big": NUMBERS["big"] | {"publishing": "200ms"},
+    }
+    async with servers.opcua() as server:
+        connector, heard = build(RIG, server.url, tags)
+        async with running(connector, heard):
+            await heard.until(lambda: heard.value.keys() == tags.keys())
+            assert subscriptions(server) == [50.0, 100.0, 200.0]
+            await server.set("Temperature", ua.Variant(-1.0, ua.VariantType.Double))
+            await server.set("Count", ua.Variant(8, ua.VariantType.UInt32))
+            await server.set("Big", ua.Variant(1, ua.VariantType.UInt64))
+            await server.set("Running", ua.Variant(False, ua.VariantType.Boolean))
+            changed = {"temperature": -1.0, "count": 8, "big": 1, "running": False}
+            await heard.until(lambda: heard.value == changed)
+
+
+async def test_a_tag_of_a_polled_device_may_be_subscribed() -> None:
+    tags = NUMBERS | {"count": NUMBERS["count"] | {"poll": "off"}}
+    async with servers.opcua() as server:
+        connector, heard = build(RIG, server.url, tags, {"poll": "20ms"})
+        async with running(connector, heard):
+            await heard.until(lambda: heard.value.keys() == tags.keys())
+            assert subscriptions(server) == [50.0]
+
+
+async def test_a_poll_that_would_come_late_is_skipped_and_counted() -> None:
+    async with servers.opcua() as server:
+        connector, heard = build(RIG, server.url, NUMBERS, {"poll": 1e-4})
+        async with running(connector, heard):
+            await heard.until(lambda: connector.counts["polls"] > 3)
+    assert connector.counts["polls_skipped"] > 0
+
+
+async def test_a_polled_node_that_is_not_there_spoils_no_other() -> None:
+    tags = NUMBERS | {"missing": RIG.missing, "elsewhere": {"node": "nsu=urn:test:elsewhere;s=Temperature"}}
+    async with servers.opcua() as server:
+        connector, heard = build(RIG, server.url, tags, {"poll": "20ms"})
+        async with running(connector, heard):
+            await heard.until(lambda: heard.value.keys() == tags.keys())
+    assert {name for name, code in heard.quality.items() if code} == {"missing", "elsewhere"}
+
+
+@pytest.mark.parametrize("poll", ["0", "-1s", "often"])
+def test_a_period_is_a_duration_above_zero(poll: str) -> None:
+    with pytest.raises(ValueError, match="poll"):
+        build(RIG, "opc.tcp://127.0.0.1:1", NUMBERS, {"poll": poll})
