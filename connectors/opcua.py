@@ -28,6 +28,7 @@ from asyncua import Client, ua
 
 from connectors._opcua import writing
 from connectors._opcua.backfill import Backfill, Server
+from connectors._opcua.deadband import Deadbands
 from connectors._opcua.decode import DecodeError
 from connectors._opcua.discover import discover as discover
 from connectors._opcua.gaps import Told
@@ -91,6 +92,12 @@ class OpcUa:
         self._publishing_s, polls = _rates(self._options, self._nodes)
         self._polling = Polling(polls, zlib.crc32(device.name.encode()) / 2**32, clock, self.counts) if polls else None
         self._polled = {number for numbers in polls.values() for number in numbers}
+        self._bands = (
+            {int(n): tag.deadband for n, tag in zip(device.numbers, device.tags, strict=True) if tag.deadband}
+            if self._options.server_deadband
+            else {}
+        )
+        self._deadbands = Deadbands()
         self._backfill = Backfill(device, self._told, clock, self.counts)
 
     async def run(self, emit: Emit) -> None:
@@ -129,7 +136,7 @@ class OpcUa:
             raise group.exceptions[0] from None
 
     def _live(self, *batches: Batch) -> None:
-        self._emit(*map(self._told.live, self._said.news(batches)))
+        self._emit(*map(self._deadbands, map(self._told.live, self._said.news(batches))))
 
     async def _resumed(self, client: Client) -> Publishing | None:
         """The subscription of the last connection if it goes on."""
@@ -158,6 +165,8 @@ class OpcUa:
         self._told.lost(self._numbers)
         self._item_of.clear()
         self._node_of.clear()
+        self._deadbands = Deadbands()
+        self._deadbands.add({number: band for number, band in self._bands.items() if number in self._polled})
         publishing = Publishing(self._clock, self.counts)
         self._interval_s = 0.0
         for publishing_s, numbers in self._publishing_s.items():
@@ -237,8 +246,13 @@ class OpcUa:
     async def _create(
         self, client: Client, subscription: int, publishing_s: float, nodes: Mapping[int, ua.NodeId]
     ) -> None:
-        items = [Item(n, node, self._nodes[n].sampling or self._options.sampling) for n, node in nodes.items()]
-        results = dict(zip(nodes, await monitor(client, subscription, publishing_s, items), strict=True))
+        items = [
+            Item(n, node, self._nodes[n].sampling or self._options.sampling, self._bands.get(n, 0.0))
+            for n, node in nodes.items()
+        ]
+        created, unfiltered = await monitor(client, subscription, publishing_s, items)
+        self._deadbands.add({item.handle: item.deadband for item in unfiltered})
+        results = dict(zip(nodes, created, strict=True))
         made = {number: int(r.MonitoredItemId) for number, r in results.items() if r.StatusCode.is_good()}
         codes = {number: int(r.StatusCode.value) for number, r in results.items() if number not in made}
         self._refuse(list(codes), list(codes.values()))

@@ -191,6 +191,13 @@ BUGS = [
         "tests/property/test_opcua_gaps.py",
     ),
     Planted(
+        "a change is compared with the reading before, told or not",
+        "connectors/_opcua/deadband.py",
+        "self._value[at[beyond]], self._quality[at[beyond]] = value[beyond], batch.quality[beyond]",
+        "self._value[at], self._quality[at] = value, batch.quality",
+        "tests/property/test_opcua_deadband.py",
+    ),
+    Planted(
         "a timer that comes early is a turn of its own",
         "connectors/_pace.py", "max(loop.time(), at[turn] + period_s / 4)", "loop.time()",
         "tests/unit/test_pace.py",

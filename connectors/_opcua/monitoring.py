@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from asyncua import Client, ua
@@ -18,17 +18,27 @@ _SILENCE_S_MAX: Final = 600.0
 _MARGIN: Final = 2.0
 """Publish responses may be this much later than the keep-alive interval before the server counts as silent."""
 
+_NO_FILTER: Final = (
+    ua.StatusCodes.BadMonitoredItemFilterInvalid,
+    ua.StatusCodes.BadMonitoredItemFilterUnsupported,
+    ua.StatusCodes.BadFilterNotAllowed,
+    ua.StatusCodes.BadDeadbandFilterInvalid,
+)
 _PER_CALL: Final = 1000
 """Items per call where the server names no limit, or a higher one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A node to watch: `handle` comes back with its values, the server looks at it every `sampling_s`."""
+    """A node to watch: `handle` comes back with its values, the server looks at it every `sampling_s`.
+
+    The server leaves out changes of a number that are not larger than `deadband`, if it is above 0.
+    """
 
     handle: int
     node: ua.NodeId
     sampling_s: float
+    deadband: float = 0.0
 
 
 async def subscribe(client: Client, publishing_s: float) -> tuple[int, float, float]:
@@ -56,8 +66,11 @@ async def subscribe(client: Client, publishing_s: float) -> tuple[int, float, fl
 
 async def monitor(
     client: Client, subscription: int, publishing_s: float, items: Sequence[Item]
-) -> list[ua.MonitoredItemCreateResult]:
-    """Create the items, as many per call as the server takes; return what became of each."""
+) -> tuple[list[ua.MonitoredItemCreateResult], list[Item]]:
+    """Create the items, as many per call as the server takes.
+
+    Returns what became of each, and those that have no deadband because the server does not have it.
+    """
 
     async def create(part: Sequence[Item]) -> Sequence[ua.MonitoredItemCreateResult]:
         heed_cancel()
@@ -69,7 +82,13 @@ async def monitor(
             )
         )
 
-    return await in_batches(create, items, await per_call(client, PER_MONITORED_ITEMS, _PER_CALL))
+    size = await per_call(client, PER_MONITORED_ITEMS, _PER_CALL)
+    results = await in_batches(create, items, size)
+    refused = [i for i, item in enumerate(items) if item.deadband and results[i].StatusCode.value in _NO_FILTER]
+    again = await in_batches(create, [replace(items[i], deadband=0.0) for i in refused], size)
+    for i, result in zip(refused, again, strict=True):
+        results[i] = result
+    return results, [items[i] for i in refused]
 
 
 async def forget(client: Client, subscription: int, items: Sequence[int]) -> None:
@@ -85,12 +104,18 @@ async def forget(client: Client, subscription: int, items: Sequence[int]) -> Non
 
 
 def _request(item: Item, publishing_s: float) -> ua.MonitoredItemCreateRequest:
+    absolute = ua.DataChangeFilter(
+        Trigger=ua.DataChangeTrigger.StatusValue,
+        DeadbandType=ua.UInt32(ua.DeadbandType.Absolute),
+        DeadbandValue=ua.Double(item.deadband),
+    )
     return ua.MonitoredItemCreateRequest(
         ItemToMonitor=ua.ReadValueId(NodeId=item.node, AttributeId=ua.AttributeIds.Value),
         MonitoringMode=ua.MonitoringMode.Reporting,
         RequestedParameters=ua.MonitoringParameters(
             ClientHandle=item.handle,
             SamplingInterval=item.sampling_s * 1000,
+            Filter=absolute if item.deadband else None,
             QueueSize=2 * math.ceil(publishing_s / item.sampling_s),
             DiscardOldest=True,
         ),

@@ -28,6 +28,9 @@ class DeviceOptions(Options):
     publishing: Seconds = Field(default=0.25, description="publishing interval: how often changes are sent")
     sampling: Seconds = Field(default=0.25, description="sampling interval: how often the server looks at a node")
     poll: Seconds | None = Field(default=None, description="read its tags so often, instead of having changes sent")
+    server_deadband: bool = Field(
+        default=False, description="have the server leave out changes within the deadband of a tag"
+    )
     timeout: Seconds = Field(default=4.0, description="how long to wait for an answer")
     history: History | Literal["off"] = Field(default=History(), description="what was missed is read from there")
     security: SecurityOptions = Field(default=SecurityOptions(), description="policy, mode and user of the session")

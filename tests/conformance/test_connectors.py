@@ -123,7 +123,11 @@ class Heard:
 
 
 def build(
-    rig: Rig, url: str, tags: dict[str, dict[str, Any]] | None = None, device: dict[str, Any] | None = None
+    rig: Rig,
+    url: str,
+    tags: dict[str, dict[str, Any]] | None = None,
+    device: dict[str, Any] | None = None,
+    deadband: float = 0.0,
 ) -> tuple[Connector, Heard]:
     protocol = Protocols()[urlsplit(url).scheme]
     wanted = rig.tags if tags is None else tags
@@ -131,7 +135,7 @@ def build(
         name="d",
         url=url,
         options=protocol.DeviceOptions(**rig.device | (device or {})),
-        tags=[Tag("plant/d", name) for name in wanted],
+        tags=[Tag("plant/d", name, deadband=deadband) for name in wanted],
         numbers=np.arange(len(wanted), dtype=np.uint32),
         tag_options=[protocol.TagOptions(**keys) for keys in wanted.values()],
     )
