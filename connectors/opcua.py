@@ -200,7 +200,9 @@ class OpcUa:
                 await publishing.told()
         await asyncio.sleep(2 * self._interval_s)  # the first word may be that it is alive
         nodes = [(number, self._node_of[number]) for number in self._said.left if number in self._node_of]
-        await read(client, nodes, lambda *batches: self._emit(*self._said.untold(batches)), self._clock)
+        await read(
+            client, nodes, lambda *batches: self._emit(*map(self._told.live, self._said.untold(batches))), self._clock
+        )
 
     # --- its items ------------------------------------------------------------------------
 

@@ -14,8 +14,8 @@ NodeId = Annotated[InstanceOf[Node], BeforeValidator(parse, json_schema_input_ty
 class History(Options):
     """Keys of reading what was missed from the history of a server."""
 
-    window: Seconds = Field(default=3600.0, description="how far back, from the first reading after the loss")
-    values: int = Field(default=10_000, ge=1, description="most values per tag")
+    window: Seconds = Field(default=86_400.0, description="how far back, from the first reading after the loss")
+    values: int = Field(default=100_000, ge=1, description="most values per tag")
     order: Literal["oldest", "newest"] = Field(
         default="oldest", description="which come first, and stay if it is too much"
     )

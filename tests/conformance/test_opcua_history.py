@@ -111,6 +111,17 @@ async def test_newest_first_in_pages_is_told_once_too() -> None:
         assert world.told(historical=True) == MISSED[-2::-1]
 
 
+@pytest.mark.parametrize("order", ["oldest", "newest"])
+async def test_a_server_that_stops_at_a_full_page_and_says_nothing_of_more_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch, order: str
+) -> None:
+    monkeypatch.setattr("connectors._opcua.history._VALUES_AT_ONCE", 3)
+    async with outage(order=order) as world:
+        await world.pass_with(MISSED)
+        await world.heard.until(lambda: len(world.told(historical=True)) >= 9)
+        assert sorted(world.told(historical=True)) == MISSED[:-1]
+
+
 @pytest.mark.parametrize(("order", "kept"), [("oldest", MISSED[:4]), ("newest", MISSED[-2:-6:-1])])
 async def test_more_than_is_wanted_is_left_there_and_counted(order: str, kept: list[float]) -> None:
     """The bounds of what is missing are values too, and the server tells one of them."""
