@@ -32,7 +32,7 @@ from connectors._opcua.deadband import Deadbands
 from connectors._opcua.decode import DecodeError
 from connectors._opcua.discover import discover as discover
 from connectors._opcua.gaps import Told
-from connectors._opcua.monitoring import Item, forget, monitor, subscribe
+from connectors._opcua.monitoring import Item, forget, monitor, queue_size, subscribe
 from connectors._opcua.options import DeviceOptions as DeviceOptions
 from connectors._opcua.options import TagOptions as TagOptions
 from connectors._opcua.polling import Polling
@@ -48,7 +48,8 @@ from gateway.model import Batch, Quality
 SCHEMES: Final = ("opc.tcp",)
 _COUNTS: Final = (
     "publishes", "keep_alives", "changes", "republished", "repeated", "notifications_lost", "resumed", "not_ours",
-    "polls", "polls_skipped", "overflows", "backfilled", "history_refused", "history_cut", "gaps_forgotten",
+    "polls", "polls_skipped", "short_queues", "overflows", "backfilled", "history_refused", "history_cut",
+    "gaps_forgotten",
 )  # fmt: skip
 _WORD_S: Final = 0.5
 """A server that has something left to send does so within the publishing interval, and this time for the way."""
@@ -70,8 +71,8 @@ def connector(device: Device, clock: Clock) -> "OpcUa":
 class OpcUa:
     """Subscribe to nodes of one server, and poll others.
 
-    `counts` are those of publishing.py, polling.py, said.py, gaps.py and backfill.py, and how often subscriptions were
-    `resumed` after a lost connection.
+    `counts` are those of publishing.py, polling.py, said.py, gaps.py and backfill.py; how often subscriptions were
+    `resumed` after a lost connection; and `short_queues`, items for which the server keeps fewer values than asked for.
     """
 
     def __init__(self, device: Device, clock: Clock) -> None:
@@ -254,6 +255,10 @@ class OpcUa:
         ]
         created, unfiltered = await monitor(client, subscription, publishing_s, items)
         self._deadbands.add({item.handle: item.deadband for item in unfiltered})
+        self.counts["short_queues"] += sum(
+            r.StatusCode.is_good() and r.RevisedQueueSize < queue_size(item, publishing_s)
+            for item, r in zip(items, created, strict=True)
+        )
         results = dict(zip(nodes, created, strict=True))
         made = {number: int(r.MonitoredItemId) for number, r in results.items() if r.StatusCode.is_good()}
         codes = {number: int(r.StatusCode.value) for number, r in results.items() if number not in made}

@@ -103,6 +103,11 @@ async def forget(client: Client, subscription: int, items: Sequence[int]) -> Non
     await in_batches(delete, items, await per_call(client, PER_MONITORED_ITEMS, _PER_CALL))
 
 
+def queue_size(item: Item, publishing_s: float) -> int:
+    """Return how many values the server is to keep: twice what comes between two notifications, so never just one."""
+    return 2 * math.ceil(publishing_s / item.sampling_s)
+
+
 def _request(item: Item, publishing_s: float) -> ua.MonitoredItemCreateRequest:
     absolute = ua.DataChangeFilter(
         Trigger=ua.DataChangeTrigger.StatusValue,
@@ -116,7 +121,7 @@ def _request(item: Item, publishing_s: float) -> ua.MonitoredItemCreateRequest:
             ClientHandle=item.handle,
             SamplingInterval=item.sampling_s * 1000,
             Filter=absolute if item.deadband else None,
-            QueueSize=2 * math.ceil(publishing_s / item.sampling_s),
+            QueueSize=queue_size(item, publishing_s),
             DiscardOldest=True,
         ),
     )

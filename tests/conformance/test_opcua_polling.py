@@ -78,6 +78,26 @@ async def test_a_tag_of_a_polled_device_may_be_subscribed() -> None:
             assert subscriptions(server) == [50.0]
 
 
+@pytest.mark.parametrize(("granted", "short"), [(1, 4), (40, 0)])
+async def test_queues_hold_twice_what_comes_in_between_or_are_counted(
+    monkeypatch: pytest.MonkeyPatch, granted: int, short: int
+) -> None:
+    asked: list[int] = []
+
+    def revise(_: Any, requested: int) -> int:
+        asked.append(requested)
+        return min(granted, requested)
+
+    monkeypatch.setattr("asyncua.server.monitored_item_service.MonitoredItemService._revise_queue_size", revise)
+    async with servers.opcua() as server:
+        tags = NUMBERS | {"count": NUMBERS["count"] | {"sampling": "10s"}}
+        connector, heard = build(RIG, server.url, tags, {"publishing": 1.0, "sampling": "50ms"})
+        async with running(connector, heard):
+            await heard.until(lambda: heard.value.keys() == tags.keys())
+    assert sorted(asked) == [2, 40, 40, 40]
+    assert connector.counts["short_queues"] == short
+
+
 async def test_a_poll_that_would_come_late_is_skipped_and_counted() -> None:
     async with servers.opcua() as server:
         connector, heard = build(RIG, server.url, NUMBERS, {"poll": 1e-4})
