@@ -235,11 +235,11 @@ class OpcUa:
         unknown = [number for number, node in zip(numbers, nodes, strict=True) if node is None]
         self._refuse(unknown, [Quality.BAD_NODE_ID_UNKNOWN] * len(unknown))
         found = {number: node for number, node in zip(numbers, nodes, strict=True) if node is not None}
+        if self._polling and any(self._node_of.get(n) != found.get(n) for n in self._polled.intersection(numbers)):
+            self._polling.renew()
         for number in unknown:
             self._node_of.pop(number, None)
         self._node_of |= found
-        if self._polling and not self._polled.isdisjoint(found):
-            self._polling.renew()
         for subscription, (publishing_s, of_rate) in zip(
             publishing.subscriptions, self._publishing_s.items(), strict=True
         ):

@@ -108,6 +108,8 @@ class Said:
     def _news(self, batch: Batch) -> Batch:
         rows, bits = self._rows(batch), _bits(batch)
         again = self._time[rows] == batch.time
+        if batch.quality.any():
+            again |= self._gone[rows] & _gone(batch)  # whenever it is looked for
         if again.any():
             again &= (self._bits[rows] == bits) & (self._told[rows] >= self._begun)
             self._counts["repeated"] += int(np.count_nonzero(again))

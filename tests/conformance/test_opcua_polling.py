@@ -112,6 +112,8 @@ async def test_a_polled_node_that_is_not_there_spoils_no_other() -> None:
         connector, heard = build(RIG, server.url, tags, {"poll": "20ms"})
         async with running(connector, heard):
             await heard.until(lambda: heard.value.keys() == tags.keys())
+            await heard.until(lambda: connector.counts["polls"] > 4)
+    assert len(told(heard, "missing")) == 1
     assert {name for name, code in heard.quality.items() if code} == {"missing", "elsewhere"}
 
 
