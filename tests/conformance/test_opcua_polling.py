@@ -1,13 +1,17 @@
 """Tags that are polled, and tags of several rates beside them."""
 
+import asyncio
+import logging
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import pytest
 from asyncua import ua
 
+from gateway.contracts import DeviceError
 from tests import servers
-from tests.conformance.test_connectors import RIGS, Heard, build, running
+from tests.conformance.test_connectors import PATIENCE_S, RIGS, Heard, build, running
 
 RIG = RIGS["opcua"]
 NUMBERS = {name: RIG.tags[name] for name in ("temperature", "count", "big", "running")}
@@ -67,6 +71,39 @@ async def test_each_rate_has_its_subscription_and_polls_go_beside_them() -> None
             await server.set("Running", ua.Variant(False, ua.VariantType.Boolean))
             changed = {"temperature": -1.0, "count": 8, "big": 1, "running": False}
             await heard.until(lambda: heard.value == changed)
+
+
+async def test_all_rates_and_polls_go_on_after_a_lost_connection(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL, "asyncua")
+    tags = NUMBERS | {
+        "temperature": NUMBERS["temperature"] | {"poll": "20ms"},
+        "count": NUMBERS["count"] | {"publishing": "100ms"},
+    }
+    async with servers.opcua() as server, servers.line(server.port) as line:
+        connector, heard = build(RIG, f"opc.tcp://127.0.0.1:{line.port}", tags)
+
+        async def keep() -> None:
+            while True:
+                with suppress(OSError, DeviceError):
+                    await connector.run(heard)
+                await asyncio.sleep(0.05)
+
+        async with asyncio.timeout(3 * PATIENCE_S), asyncio.TaskGroup() as tasks:
+            keeping = tasks.create_task(keep())
+            await heard.until(lambda: heard.value.keys() == tags.keys())
+            polls = connector.counts["polls"]
+            await heard.until(lambda: connector.counts["polls"] > polls)  # so all items are there
+            await line.cut()
+            await server.set("Temperature", ua.Variant(-1.0, ua.VariantType.Double))
+            await server.set("Count", ua.Variant(8, ua.VariantType.UInt32))
+            await server.set("Running", ua.Variant(False, ua.VariantType.Boolean))
+            await line.join()
+            changed = {"temperature": -1.0, "count": 8, "running": False, "big": heard.value["big"]}
+            await heard.until(lambda: heard.value == changed)
+            assert subscriptions(server) == [50.0, 100.0]
+            assert len(server.sessions()) == 1
+            keeping.cancel()
+    assert connector.counts["resumed"] == 1
 
 
 async def test_a_tag_of_a_polled_device_may_be_subscribed() -> None:
