@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from asyncua import ua
+from asyncua.server.internal_session import InternalSession
+from asyncua.ua.uaerrors import BadHistoryOperationUnsupported
 
 from gateway.contracts import Connector, DeviceError
 from tests import servers
@@ -28,6 +30,7 @@ class Outage:
         self.server = server
         self.connector = connector
         self.heard = heard
+        self.runs = 0
         self._line = line
 
     async def pass_with(self, values: list[float]) -> None:
@@ -67,8 +70,11 @@ async def outage(
         device = DEVICE | {"history": {"delay": 0.2} | history if wanted else "off"}
         connector, heard = build(RIG, f"opc.tcp://127.0.0.1:{line.port}", TAGS, device)
 
+        world = Outage(server, line, connector, heard)
+
         async def keep() -> None:
             while True:
+                world.runs += 1
                 with suppress(OSError, DeviceError):
                     await connector.run(heard)
                 await asyncio.sleep(0.05)
@@ -76,7 +82,7 @@ async def outage(
         async with asyncio.timeout(3 * PATIENCE_S), asyncio.TaskGroup() as tasks:
             keeping = tasks.create_task(keep())
             await heard.until(lambda: heard.value.keys() == TAGS.keys())
-            yield Outage(server, line, connector, heard)
+            yield world
             keeping.cancel()
 
 
@@ -149,6 +155,42 @@ async def test_a_server_without_history_is_told_of_once(caplog: pytest.LogCaptur
     assert [r.getMessage() for r in caplog.records if r.name.startswith("connectors")] == [
         "device d: what was missed cannot be read from its history: it keeps none of these nodes"
     ]
+
+
+async def test_a_history_that_fails_costs_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(_: InternalSession, parameters: Any) -> Any:
+        raise BadHistoryOperationUnsupported
+
+    monkeypatch.setattr(InternalSession, "history_read", fail)
+    async with outage() as world:
+        await world.pass_with(MISSED)
+        await world.counted("history_refused", 1)
+        runs = world.runs
+        await world.server.set("Temperature", ua.Variant(-1.0, ua.VariantType.Double))
+        await world.heard.until(lambda: world.told(historical=False)[-1] == -1.0)
+        assert world.runs == runs
+
+
+async def test_nodes_for_which_there_is_no_continuation_point_are_asked_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, sizes = InternalSession.history_read, list[int]()
+
+    async def scarce(self: InternalSession, parameters: Any) -> Any:
+        sizes.append(len(parameters.NodesToRead))
+        results = await read(self, parameters)
+        none = ua.HistoryReadResult(StatusCode=ua.StatusCode(ua.UInt32(ua.StatusCodes.BadNoContinuationPoints)))
+        return [results[0], *[none for _ in results[1:]]]
+
+    monkeypatch.setattr(InternalSession, "history_read", scarce)
+    async with outage() as world:
+        await world.server.historize("Count")
+        for number in range(3):
+            await world.server.set("Count", ua.Variant(number, ua.VariantType.UInt32))
+        await world.pass_with(MISSED)
+        await world.heard.until(partial(_told_all, world, MISSED[:-1]))
+        await world.counted("backfilled", 9)
+    assert 2 in sizes
+    assert 1 in sizes
+    assert sorted(world.told(historical=True)) == MISSED[:-1]
 
 
 async def test_nothing_is_read_from_history_if_nobody_wants_that() -> None:
