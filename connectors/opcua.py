@@ -38,6 +38,7 @@ from connectors._opcua.options import TagOptions as TagOptions
 from connectors._opcua.polling import Polling
 from connectors._opcua.publishing import Publishing, Subscription
 from connectors._opcua.reading import read
+from connectors._opcua.remarks import Remarks
 from connectors._opcua.resolve import resolve
 from connectors._opcua.said import Said
 from connectors._opcua.session import Session
@@ -88,6 +89,8 @@ class OpcUa:
         self._publishing: Publishing | None = None
         self.counts: Counter[str] = Counter(dict.fromkeys(_COUNTS, 0))
         self.learned: dict[str, Any] = {}
+        self._refused: dict[int, int] = {}
+        self._remarks = Remarks(device, self.learned)
         self._said = Said(device.numbers, self.counts)
         self._told = Told(device.numbers, self.counts)
         self._publishing_s, polls = _rates(self._options, self._nodes)
@@ -108,6 +111,7 @@ class OpcUa:
             self._publishing = None  # it was closed with its session
         try:
             async with self._session.joined() as client:
+                self._remarks.clock(self._session.ahead_s)
                 await self._serve(client)
         except (ua.UaError, DecodeError) as error:
             raise DeviceError(f"{type(error).__name__}: {error}", Quality.BAD_COMMUNICATION_ERROR) from error
@@ -166,6 +170,7 @@ class OpcUa:
         self._told.lost(self._numbers)
         self._item_of.clear()
         self._node_of.clear()
+        self._refused.clear()
         self._deadbands = Deadbands()
         self._deadbands.add({number: band for number, band in self._bands.items() if number in self._polled})
         publishing = Publishing(self._clock, self.counts)
@@ -226,25 +231,27 @@ class OpcUa:
             before, gone = gone, self._said.gone
             wait_s = min(2 * wait_s, _AGAIN_S_MAX) if gone == before else _AGAIN_S
             await self._monitor(client, publishing, gone)
+            self._remark()
 
     async def _monitor(self, client: Client, publishing: Publishing, numbers: Sequence[int]) -> None:
         """Find the nodes of these tags and create monitored items; what the server cannot have is emitted as such."""
         if not numbers:
             return
         nodes = await resolve(client, [self._nodes[number].node for number in numbers])
-        unknown = [number for number, node in zip(numbers, nodes, strict=True) if node is None]
-        self._refuse(unknown, [Quality.BAD_NODE_ID_UNKNOWN] * len(unknown))
         found = {number: node for number, node in zip(numbers, nodes, strict=True) if node is not None}
         if self._polling and any(self._node_of.get(n) != found.get(n) for n in self._polled.intersection(numbers)):
             self._polling.renew()
-        for number in unknown:
+        for number in numbers:
             self._node_of.pop(number, None)
+            self._refused.pop(number, None)
         self._node_of |= found
+        self._refuse({number: int(Quality.BAD_NODE_ID_UNKNOWN) for number in numbers if number not in found})
         for subscription, (publishing_s, of_rate) in zip(
             publishing.subscriptions, self._publishing_s.items(), strict=True
         ):
             if items := {number: found[number] for number in of_rate if number in found}:
                 await self._create(client, subscription.number, publishing_s, items)
+        self._remark()
 
     async def _create(
         self, client: Client, subscription: int, publishing_s: float, nodes: Mapping[int, ua.NodeId]
@@ -261,17 +268,22 @@ class OpcUa:
         )
         results = dict(zip(nodes, created, strict=True))
         made = {number: int(r.MonitoredItemId) for number, r in results.items() if r.StatusCode.is_good()}
-        codes = {number: int(r.StatusCode.value) for number, r in results.items() if number not in made}
-        self._refuse(list(codes), list(codes.values()))
+        self._refuse({number: int(r.StatusCode.value) for number, r in results.items() if number not in made})
         if old := [self._item_of[number] for number in made if number in self._item_of]:
             await forget(client, subscription, old)
         self._item_of |= made
 
-    def _refuse(self, numbers: Sequence[int], codes: Sequence[int]) -> None:
+    def _refuse(self, codes: Mapping[int, int]) -> None:
         """Emit that these tags cannot be had, and why."""
-        if numbers:
-            self._told.gone(np.array(numbers, np.uint32))
-            self._emit(self._said.refused(numbers, codes, self._clock.now_ns()))
+        self._refused |= codes
+        if codes:
+            self._told.gone(np.array(list(codes), np.uint32))
+            self._emit(self._said.refused(list(codes), list(codes.values()), self._clock.now_ns()))
+
+    def _remark(self) -> None:
+        """Say which tags cannot be had; of those that are polled only their values tell."""
+        polled = self._polled.intersection(self._said.gone)
+        self._remarks.refused(dict.fromkeys(sorted(polled), int(Quality.BAD_NODE_ID_UNKNOWN)) | self._refused)
 
 
 def _rates(

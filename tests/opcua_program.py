@@ -12,6 +12,7 @@ import asyncio
 import json
 import os
 import sys
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from asyncua import Server, ua
@@ -24,11 +25,15 @@ class Plant:
         self._server = server
         self._nodes: dict[tuple[str, str], Any] = {}
 
-    async def start(self, spaces: dict[str, dict[str, float]], **_: Any) -> dict[str, Any]:
+    async def start(self, spaces: dict[str, dict[str, float]], ahead_s: float = 0.0, **_: Any) -> dict[str, Any]:
         for uri, values in spaces.items():
             for name, value in values.items():
                 await self.add((uri, name), [value])
         await self._server.start()
+        if (clock := self._server.iserver.time_task) is not None and ahead_s:
+            clock.cancel()
+            wrong = datetime.now(UTC) + timedelta(seconds=ahead_s)
+            await self._server.iserver.current_time_node.write_value(wrong)
         return {"pid": os.getpid()}
 
     async def add(self, node: tuple[str, str], values: list[float], **_: Any) -> dict[str, Any]:

@@ -67,9 +67,9 @@ class Program:
                 *self._command, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL
             )
 
-    async def start(self, spaces: Spaces) -> None:
+    async def start(self, spaces: Spaces, **keys: Any) -> None:
         await self.prepare()
-        self._pid = (await self.ask("start", spaces=spaces))["pid"]
+        self._pid = (await self.ask("start", spaces=spaces, **keys))["pid"]
 
     async def ask(self, what: str, **keys: Any) -> dict[str, Any]:
         """Tell the server to do something, and wait until it has."""

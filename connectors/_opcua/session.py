@@ -6,7 +6,8 @@ asyncua has the channel and the session. Reconnecting is the supervisor's busine
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Final
+from datetime import UTC, datetime
+from typing import Final
 
 from asyncua import Client, ua
 
@@ -16,7 +17,13 @@ from connectors._opcua.options import DeviceOptions
 from connectors._pace import heed_cancel
 from gateway.contracts import Clock, Device
 
-_START_TIME: Final = ua.NodeId(ua.Int32(ua.ObjectIds.Server_ServerStatus_StartTime))
+_TIMES: Final = [
+    ua.NodeId(ua.Int32(ua.ObjectIds.Server_ServerStatus_StartTime)),
+    ua.NodeId(ua.Int32(ua.ObjectIds.Server_ServerStatus_CurrentTime)),
+]
+_WHERE: Final = "check address and port in connect, whether the server runs, and the firewalls on the way"
+_YEAR_0: Final = 1601
+"""Of OPC UA; what a server says that does not know the time."""
 _LOST: Final = {
     ua.StatusCodes.BadConnectionClosed,
     ua.StatusCodes.BadSecureChannelClosed,
@@ -34,7 +41,8 @@ class Session:
 
     `client` is there as long as the session may still be. `reused` is whether the session is that of the last
     connection, whose subscriptions then go on. `restarted` is whether the server is another one than then: what it
-    calls by the same number as the last one did may belong to somebody else.
+    calls by the same number as the last one did may belong to somebody else. `ahead_s` is how far its clock is ahead of
+    ours, negative if it is behind, 0 if it does not say.
     """
 
     def __init__(self, device: Device, clock: Clock) -> None:
@@ -43,10 +51,11 @@ class Session:
         self._folder = device.folder
         self._options: DeviceOptions = device.options
         self._clock = clock
-        self._started: Any = None
+        self._started: datetime | None = None
         self.client: Client | None = None
         self.reused = False
         self.restarted = True
+        self.ahead_s = 0.0
 
     @asynccontextmanager
     async def joined(self) -> AsyncIterator[Client]:
@@ -79,11 +88,20 @@ class Session:
                 await security.prepare(client, self._url, options, self._folder, self._clock)
                 async with security.explained(client, self._url, options, self._folder):
                     self.reused = await client._try_reactivate_existing_session()
-                started = await _start_time(client)
+                started, current = await _times(client)
         except TimeoutError:
-            raise TimeoutError(f"no answer within {timeout_s:g} s") from None
+            raise TimeoutError(f"no answer within {timeout_s:g} s: {_WHERE}") from None
+        except ConnectionRefusedError as error:
+            raise ConnectionRefusedError(f"{error}: {_WHERE}") from error
+        except ConnectionError as error:
+            raise ConnectionError(
+                f"{error}: the server hangs up on who asks for a session: check that it is OPC UA what answers at this"
+                " port, and that the server has room for one more session"
+            ) from error
         self.restarted = started is None or started != self._started
         self._started = started
+        if current is not None:
+            self.ahead_s = current.replace(tzinfo=UTC).timestamp() - self._clock.now_ns() / 1e9
         if self.reused and self.restarted:
             self.client = None  # the number of our session is that of somebody else now, so it is not closed
             raise ConnectionError("the server was started anew")
@@ -97,7 +115,8 @@ class Session:
         client.disconnect_socket()
 
 
-async def _start_time(client: Client) -> Any:
-    """When the server was started; None if it does not say."""
-    (answer,) = await client.uaclient.read_attributes([_START_TIME], ua.AttributeIds.Value)
-    return answer.Value.Value if answer.Value is not None else None
+async def _times(client: Client) -> list[datetime | None]:
+    """When the server was started, and what time it is there; None for what it does not say."""
+    answers = await client.uaclient.read_attributes(_TIMES, ua.AttributeIds.Value)
+    values = [answer.Value.Value if answer.Value is not None else None for answer in answers]
+    return [value if isinstance(value, datetime) and value.year > _YEAR_0 else None for value in values]

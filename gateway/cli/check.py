@@ -101,8 +101,13 @@ async def _until(complete: asyncio.Event, planned: PlannedDevice, take: Emit, ti
             reading = tasks.create_task(planned.connector.run(take))
             await complete.wait()
             reading.cancel()
-    except* (DeviceError, OSError) as group:
-        wrong = "; ".join(str(error) or f"not complete within {timeout_s:g} s" for error in group.exceptions)
+    except* DeviceError as group:
+        wrong = "; ".join(map(str, group.exceptions))
+    except* OSError as group:
+        errors = [str(error) or f"not complete within {timeout_s:g} s" for error in group.exceptions]
+        wrong = "; ".join(errors)
+        if ": check " not in wrong:  # a connector that knows better has said it
+            wrong += ": check the address, the cable and whether the device is on"
     return wrong
 
 
@@ -127,8 +132,9 @@ def _text(planned: Plan, devices: list[dict[str, Any]]) -> str:
         lines += [f"    {tag:32} {source:44} {wrong.get(tag, '')}".rstrip() for tag, source in facts["tags"].items()]
         if cost := _cost(facts.get("learned", {})):
             lines.append(f"    costs this device {cost}")
-        if facts.get("error"):
-            lines.append(f"    -> {facts['error']}: check the address, the cable and whether the device is on")
+        said = [facts["error"]] if facts.get("error") else []
+        said += facts.get("learned", {}).get("remarks", [])
+        lines += [f"    -> device {facts['device']}: {text}" for text in said]
     lines.append(f"{len(devices)} devices, {len(planned.catalog)} tags, {len(planned.signals)} signals")
     bad = Counter(reason for facts in devices for reason in facts.get("wrong", {}).values())
     lines += [f"{n} tags: {reason}" for reason, n in bad.most_common()]
