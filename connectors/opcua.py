@@ -49,8 +49,8 @@ from gateway.model import Batch, Quality
 SCHEMES: Final = ("opc.tcp",)
 _COUNTS: Final = (
     "publishes", "keep_alives", "changes", "republished", "repeated", "notifications_lost", "resumed", "not_ours",
-    "polls", "polls_skipped", "short_queues", "overflows", "backfilled", "history_refused", "history_cut",
-    "gaps_forgotten",
+    "times_ahead", "polls", "polls_skipped", "short_queues", "overflows", "backfilled", "history_refused",
+    "history_cut", "gaps_forgotten",
 )  # fmt: skip
 _WORD_S: Final = 0.5
 """A server that has something left to send does so within the publishing interval, and this time for the way."""
@@ -74,7 +74,11 @@ class OpcUa:
 
     `counts` are those of publishing.py, polling.py, said.py, gaps.py and backfill.py; how often subscriptions were
     `resumed` after a lost connection; and `short_queues`, items for which the server keeps fewer values than asked for.
+    A server that is away is asked every 4 s at least (`retry_s`): an attempt without an answer takes as long, and
+    values are to be there 10 s after the server is.
     """
+
+    retry_s = 4.0
 
     def __init__(self, device: Device, clock: Clock) -> None:
         self._session = Session(device, clock)
@@ -82,6 +86,7 @@ class OpcUa:
         self._nodes: Mapping[int, TagOptions] = dict(zip(device.numbers.tolist(), device.tag_options, strict=True))
         self._numbers = device.numbers
         self._clock = clock
+        self._now_ns = clock.now_ns
         self._stored = device.stored
         self._node_of: dict[int, ua.NodeId] = {}
         self._item_of: dict[int, int] = {}
@@ -141,7 +146,13 @@ class OpcUa:
             raise group.exceptions[0] from None
 
     def _live(self, *batches: Batch) -> None:
-        self._emit(*map(self._deadbands, map(self._told.live, self._said.news(batches))))
+        self._emit(*map(self._deadbands, map(self._told.live, self._said.news(batches, self._now_ns()))))
+
+    def _emit_untold(self, *batches: Batch) -> None:
+        self._emit(*map(self._told.live, self._said.untold(batches, self._now_ns())))
+
+    def _emit_lacking(self, *batches: Batch) -> None:
+        self._emit(*self._said.lacking(batches, self._now_ns()))
 
     async def _resumed(self, client: Client) -> Publishing | None:
         """The subscription of the last connection if it goes on."""
@@ -206,9 +217,7 @@ class OpcUa:
                 await publishing.told()
         await asyncio.sleep(2 * self._interval_s)  # the first word may be that it is alive
         nodes = [(number, self._node_of[number]) for number in self._said.left if number in self._node_of]
-        await read(
-            client, nodes, lambda *batches: self._emit(*map(self._told.live, self._said.untold(batches))), self._clock
-        )
+        await read(client, nodes, self._emit_untold, self._clock)
 
     # --- its items ------------------------------------------------------------------------
 
@@ -227,7 +236,7 @@ class OpcUa:
             await asyncio.sleep(wait_s)
             watched = self._node_of.keys() - self._polled
             silent = [(number, self._node_of[number]) for number in self._said.silent() if number in watched]
-            await read(client, silent, lambda *batches: self._emit(*self._said.lacking(batches)), self._clock)
+            await read(client, silent, self._emit_lacking, self._clock)
             before, gone = gone, self._said.gone
             wait_s = min(2 * wait_s, _AGAIN_S_MAX) if gone == before else _AGAIN_S
             await self._monitor(client, publishing, gone)
@@ -278,7 +287,7 @@ class OpcUa:
         self._refused |= codes
         if codes:
             self._told.gone(np.array(list(codes), np.uint32))
-            self._emit(self._said.refused(list(codes), list(codes.values()), self._clock.now_ns()))
+            self._emit(self._said.refused(list(codes), list(codes.values()), self._now_ns()))
 
     def _remark(self) -> None:
         """Say which tags cannot be had; of those that are polled only their values tell."""

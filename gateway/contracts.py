@@ -109,6 +109,16 @@ class Polled(Protocol):
     def polls(self) -> Sequence[tuple[float, int]]: ...
 
 
+@runtime_checkable
+class Prompt(Protocol):
+    """A connector that may be run again soon while its device is not there or silent, because it keeps nobody waiting.
+
+    `retry_s` is the longest wait then. Others wait longer each time, as all do whom their device has refused.
+    """
+
+    retry_s: float
+
+
 class Sink(Protocol):
     """Where records go: a broker, a database, a file."""
 

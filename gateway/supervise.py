@@ -16,7 +16,7 @@ from typing import Final, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.contracts import Clock, Connector, DeviceError, Emit
+from gateway.contracts import Clock, Connector, DeviceError, Emit, Prompt
 from gateway.latest import Latest
 from gateway.model import Batch, Quality
 from gateway.model.quality import good
@@ -79,11 +79,12 @@ async def keep_running(
     chance: random.Random,
     lost: Callable[[Exception], None] = lambda error: None,
     backoff: Backoff = Backoff(),
+    away: Backoff | None = None,
 ) -> None:
     """Await `run(up)` again and again until cancelled, or until it returns by itself.
 
     `run` calls `up()` when it works, as often as it likes; failures before that are forgotten then. `lost` is told of
-    every exception that ended a run, before the wait.
+    every exception that ended a run, before the wait, which is that of `away`, if there is one, after an OSError.
     """
 
     def up() -> None:
@@ -105,7 +106,8 @@ async def keep_running(
             if (task := asyncio.current_task()) is not None and task.cancelling():
                 raise asyncio.CancelledError from error  # it failed while it was being stopped
             lost(error)
-            await asyncio.sleep(backoff.wait_s(failures, chance))
+            pause = away if away and isinstance(error, OSError) else backoff
+            await asyncio.sleep(pause.wait_s(failures, chance))
         else:
             health.turn("stopped", clock.now_ns())
             return
@@ -172,8 +174,9 @@ async def keep_device(
             marks.note(np.concatenate([batch.tag for batch in batches]))
             emit(*batches)
 
+    away = Backoff(backoff.first_s, min(connector.retry_s, backoff.max_s)) if isinstance(connector, Prompt) else None
     try:
-        await keep_running(run, health, clock=clock, chance=chance, lost=lost, backoff=backoff)
+        await keep_running(run, health, clock=clock, chance=chance, lost=lost, backoff=backoff, away=away)
     finally:
         if books is not None:
             books.left(clock.now_ns())

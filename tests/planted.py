@@ -157,7 +157,7 @@ BUGS = [
     ),
     Planted(
         "a device that only timed out counts as up",
-        "gateway/supervise.py", "if any(answered(batch) for batch in batches):", "if batches:",
+        "gateway/supervise.py", "spoke = any(answered(batch) for batch in batches)", "spoke = bool(batches)",
         "tests/simulation/test_modbus_units.py",
     ),
     Planted(
@@ -196,6 +196,31 @@ BUGS = [
         "self._value[at[beyond]], self._quality[at[beyond]] = value[beyond], batch.quality[beyond]",
         "self._value[at], self._quality[at] = value, batch.quality",
         "tests/property/test_opcua_deadband.py",
+    ),
+    Planted(
+        "a server that was started anew is asked for the old subscription",
+        "connectors/_opcua/session.py", "started is None or started != self._started", "False",
+        "tests/integration/test_opcua_faults.py",
+    ),
+    Planted(
+        "a client handle that is not ours is taken for a tag",
+        "connectors/_opcua/said.py", "        return batch.where(ours)\n", "        return batch\n",
+        "tests/unit/test_opcua_said.py",
+    ),
+    Planted(
+        "what the server says again after a reconnect is told again",
+        "connectors/_opcua/said.py", "batch, bits = batch.where(~again), bits[~again]", "pass",
+        "tests/unit/test_opcua_said.py",
+    ),
+    Planted(
+        "a server without room for a publish request is asked again at once",
+        "connectors/_opcua/publishing.py", "await asyncio.sleep(_PAUSE_S)", "pass",
+        "tests/integration/test_opcua_lies.py",
+    ),
+    Planted(
+        "nodes that are not there are never looked for again",
+        "connectors/opcua.py", "        await self._look_again(client, publishing)\n", "",
+        "tests/integration/test_opcua_faults.py",
     ),
     Planted(
         "a timer that comes early is a turn of its own",

@@ -6,7 +6,7 @@ else is asked (OPC 10000-4, 7.9).
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from asyncua import Client, ua
 
@@ -128,14 +128,22 @@ class Calls:
 
 async def calls(client: Client, *, most: int = 0) -> Calls:
     """Ask a server what it takes at once; return how to ask it. `most` bounds the references of browsing."""
-    limits = await Calls(client, 3, 0, 0).read([PER_READ, _PER_BROWSE, _PER_TRANSLATE])
+    limits = await values(client, [PER_READ, _PER_BROWSE, _PER_TRANSLATE])
     return Calls(client, *[_limit(value, AT_ONCE) for value in limits], most=most)
+
+
+async def values(client: Client, nodes: Sequence[ua.NodeId]) -> list[Any]:
+    """Return the values of a few nodes, None for one without. Raises UaError for another number of answers."""
+    answers = await client.uaclient.read_attributes(list(nodes), ua.AttributeIds.Value)
+    if len(answers) != len(nodes):
+        raise ua.UaError(f"{len(answers)} answers to {len(nodes)} questions")
+    return [answer.Value.Value if answer.Value is not None else None for answer in answers]
 
 
 async def per_call(client: Client, limit: ua.NodeId, most: int) -> int:
     """Return one of the server's operation limits; `most` where it names none, or a higher one."""
-    (value,) = await client.uaclient.read_attributes([limit], ua.AttributeIds.Value)
-    return _limit(value, most)
+    (stated,) = await values(client, [limit])
+    return _limit(stated, most)
 
 
 def path(start: ua.NodeId, names: Sequence[ua.QualifiedName]) -> ua.BrowsePath:
@@ -178,6 +186,5 @@ def _below(node: ua.NodeId) -> ua.BrowseDescription:
     )
 
 
-def _limit(value: ua.DataValue, most: int) -> int:
-    stated = value.Value.Value if value.Value is not None else None
+def _limit(stated: Any, most: int) -> int:
     return min(stated, most) if isinstance(stated, int) and stated > 0 else most

@@ -2,11 +2,13 @@
 
 A client handle is the number of a tag, and a server may send any: what is not ours is dropped and counted, or it would
 be read as a tag of another device. Some servers tell all values again to a client that comes back, and it asks for
-them as well: what was told in this connection, with the same time, value and status, is not told twice.
+them as well: what was told in this connection, with the same time, value and status, is not told twice. A time that is
+far ahead is not believed: nothing that comes later would be taken for newer.
 """
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -17,12 +19,15 @@ from gateway.model import Batch, Kind, Quality
 _CODE: Final = 0xFFFF_0000
 _NODE_ID_INVALID: Final = 0x8033_0000
 _NEVER: Final = np.iinfo(np.int64).min
+_AHEAD_NS_MAX: Final = 86_400_000_000_000
+"""A day: a clock in another time zone is believed, and told of (remarks.py)."""
 
 
 class Said:
     """What was said of the tags with these numbers, one row per tag.
 
-    `counts` gets `not_ours`, readings of what is no tag of this device, and `repeated`.
+    `counts` gets `not_ours`, readings of what is no tag of this device, `repeated`, and `times_ahead`, readings that
+    have the time of their arrival because theirs cannot be.
     """
 
     def __init__(self, numbers: NDArray[np.uint32], counts: Counter[str]) -> None:
@@ -44,26 +49,26 @@ class Said:
         self._turns += 1
         self._begun = self._asked = self._turns
 
-    def news(self, batches: Sequence[Batch]) -> list[Batch]:
+    def news(self, batches: Sequence[Batch], now_ns: int) -> list[Batch]:
         """Return the readings of our tags that have not been told yet, and take note of them."""
         self._turns += 1
-        return [self._news(self._checked(batch)) for batch in batches]
+        return [self._news(self._timely(self._checked(batch), now_ns)) for batch in batches]
 
-    def untold(self, batches: Sequence[Batch]) -> list[Batch]:
+    def untold(self, batches: Sequence[Batch], now_ns: int) -> list[Batch]:
         """Return those of tags that nothing was told of in this connection: others are known better, and are newer."""
         ours = map(self._checked, batches)
-        return self.news([batch.where(self._told[self._rows(batch)] < self._begun) for batch in ours])
+        return self.news([batch.where(self._told[self._rows(batch)] < self._begun) for batch in ours], now_ns)
 
-    def lacking(self, batches: Sequence[Batch]) -> list[Batch]:
+    def lacking(self, batches: Sequence[Batch], now_ns: int) -> list[Batch]:
         """Return those whose node is gone."""
-        return self.news([batch.where(_gone(batch)) for batch in batches])
+        return self.news([batch.where(_gone(batch)) for batch in batches], now_ns)
 
     def refused(self, numbers: Sequence[int], codes: Sequence[int], now_ns: int) -> Batch:
         """Return that the server cannot have these tags, and why, unless that has been told."""
         tag, quality = np.array(numbers, np.uint32), np.array(codes, np.uint32)
         rows = tag - np.uint32(self._first)
         news = ~self._gone[rows] | (self._told[rows] < self._begun)
-        (batch,) = self.news([Batch.of(tag[news], now_ns, np.nan, quality[news])])
+        (batch,) = self.news([Batch.of(tag[news], now_ns, np.nan, quality[news])], now_ns)
         self._gone[rows] = True
         return batch
 
@@ -104,6 +109,13 @@ class Said:
             return batch
         self._counts["not_ours"] += len(batch) - int(np.count_nonzero(ours))
         return batch.where(ours)
+
+    def _timely(self, batch: Batch, now_ns: int) -> Batch:
+        ahead = batch.time > now_ns + _AHEAD_NS_MAX
+        if not ahead.any():
+            return batch
+        self._counts["times_ahead"] += int(np.count_nonzero(ahead))
+        return replace(batch, time=np.where(ahead, now_ns, batch.time))
 
     def _news(self, batch: Batch) -> Batch:
         rows, bits = self._rows(batch), _bits(batch)

@@ -12,6 +12,7 @@ from typing import Final
 from asyncua import Client, ua
 
 from connectors._opcua import security
+from connectors._opcua.calls import values
 from connectors._opcua.endpoints import new_client
 from connectors._opcua.options import DeviceOptions
 from connectors._pace import heed_cancel
@@ -117,6 +118,5 @@ class Session:
 
 async def _times(client: Client) -> list[datetime | None]:
     """When the server was started, and what time it is there; None for what it does not say."""
-    answers = await client.uaclient.read_attributes(_TIMES, ua.AttributeIds.Value)
-    values = [answer.Value.Value if answer.Value is not None else None for answer in answers]
-    return [value if isinstance(value, datetime) and value.year > _YEAR_0 else None for value in values]
+    times = await values(client, _TIMES)
+    return [time if isinstance(time, datetime) and time.year > _YEAR_0 else None for time in times]

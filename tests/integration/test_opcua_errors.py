@@ -85,7 +85,7 @@ TOLD = {
     "nodes": [
         f"unknown ({NODE}Nothing), elsewhere (nsu=urn:test:elsewhere;s=Temperature), astray (/Nothing):"
         f" BadNodeIdUnknown: {DISCOVER}",
-        "folder (nsu=http://opcfoundation.org/UA/;i=85): BadAttributeIdInvalid: this node is no variable: take one below",
+        "folder (nsu=http://opcfoundation.org/UA/;i=85): BadAttributeIdInvalid: this node is no variable",
     ],
     "late": ["its clock is 36", " s behind ours", "set both clocks"],
     "password": ["the server refuses the user operator (BadUserAccessDenied): check user and password in connect"],

@@ -340,6 +340,51 @@ def test_a_value_that_did_not_change_while_the_device_was_away_is_good_again() -
     assert (batch.time.tolist(), batch.value.tolist(), batch.quality.tolist()) == ([5] * 4, [1.5] * 4, [0] * 4)
 
 
+class Away:
+    """A Connector that is prompt, and fails as it is told, for ever."""
+
+    retry_s = 4.0
+
+    def __init__(self, error: Exception) -> None:
+        self.counts: Counter[str] = Counter()
+        self.learned: dict[str, Any] = {}
+        self.began_s: list[float] = []
+        self._error = error
+
+    async def run(self, emit: Emit) -> None:
+        self.began_s.append(asyncio.get_running_loop().time())
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    ("error", "longest_s"),
+    [(ConnectionRefusedError(), 4.0), (TimeoutError(), 4.0), (DeviceError("no", Quality.BAD_USER_ACCESS_DENIED), 30.0)],
+)
+def test_a_prompt_connector_is_soon_run_again_when_its_device_is_away_and_not_when_it_refuses(
+    error: Exception, longest_s: float
+) -> None:
+    connector, latest = Away(error), Latest(len(TAGS))
+
+    async def world() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            keeping = tasks.create_task(
+                keep_device(
+                    connector,
+                    TAGS,
+                    lambda *batches: None,
+                    latest,
+                    Health("device x"),
+                    clock=LoopClock(),
+                    chance=random.Random(0),
+                )
+            )
+            await asyncio.sleep(600.0)
+            keeping.cancel()
+
+    simulate(world())
+    assert longest_s / 2 < np.diff(connector.began_s).max() <= longest_s
+
+
 Said = tuple[float, list[int], list[int]]
 """When, of which tags, and their qualities."""
 
