@@ -49,7 +49,8 @@ from gateway.plan import plan
 from gateway.plugins import Protocols, signal_kinds
 from gateway.ports import address, listener, until_free
 from gateway.serving import serving
-from gateway.supervise import Health, keep_device, keep_running
+from gateway.sparkplug import Sparkplug, writers
+from gateway.supervise import Health, keep_device, keep_running, running
 from gateway.view import View
 from gateway.writes import Writes
 
@@ -113,19 +114,22 @@ class Gateway:
             self._work = self._threads("work", 2)
             self._history, self._historian = self._open_history(folder)
             topics = self._topics = Topics(config.bus.root, config.site.path, config.id)
-            self.publisher = Publisher(_urls(config), topics, self.catalog, self.journal.boot, clock)
+            self.publisher = Publisher(config.bus.addresses(), topics, self.catalog, self.journal.boot, clock)
             self._replay = Replay(self.publisher, topics, self.catalog, self.journal.find)
             self._retained = Retained(self.publisher, topics, self.catalog, self.latest, config.bus.min_interval)
             self._broker = Broker(*address(config.bus.listen), folder / "broker", folder / "broker.log")
             self._inbox = Mailbox()  # readings on their way to the signals
             self._resources = resources.pop_all()
         self.devices = {p.name: (p, Health(f"device {p.name}")) for p in self.plan.devices}
+        self._sparkplug = Sparkplug(
+            self._config, self.catalog, self.latest, self.journal, clock, self.devices, lambda: self.writes
+        )
         self.parts: dict[str, Health] = {}
         self.writes = Writes(
             self.catalog,
             config.site.path,
             {name: (planned.connector, health) for name, (planned, health) in self.devices.items()},
-            config.api.writers,
+            writers(config),
             clock,
         )
 
@@ -137,11 +141,11 @@ class Gateway:
         with self._resources:
             http = self._resources.enter_context(listener(*address(self._config.api.listen)))
             async with (
-                _running(*([self._kept("broker", self._broker.run)] if embedded else [])),
-                _running(*self._services()),
+                running(*([self._kept("broker", self._broker.run)] if embedded else [])),
+                running(*self._services()),
                 serving(self._api(), http),
                 self._durable(),
-                _running(*self._sources()),
+                running(*self._sources()),
             ):
                 ready(self._ready(http))
                 await stop.wait()
@@ -154,6 +158,7 @@ class Gateway:
         report = partial(publish_minutes, self.ledger.minute, self.publisher, self._topics, self._clock)
         services.append(self._kept("ledger topic", report))
         services.append(self._kept("replay", self._replay.run, lambda: self._replay.counts))
+        services += [self._kept(*part) for part in self._sparkplug.services(self._until_broker)]
         if self._config.bus.per_tag:
             self.hub.join(self._retained.mailbox)
             services.append(self._kept("retained topics", self._retained.run))
@@ -162,9 +167,12 @@ class Gateway:
         return services
 
     async def _publish(self, up: Callable[[], None]) -> None:
+        await self._until_broker()
+        await self.publisher.run(up)
+
+    async def _until_broker(self) -> None:
         if "embedded" in self._config.bus.urls:
             await self._broker.ready.wait()
-        await self.publisher.run(up)
 
     async def _remember(self, up: Callable[[], None]) -> None:
         """Keep what connectors learn about their devices."""
@@ -201,6 +209,7 @@ class Gateway:
     def _drains(self) -> list[Task]:
         bus = self.journal.cursor("bus")
         drains = [self._kept("publisher", lambda up: drain(bus, self.publisher, up))]
+        drains += [self._kept(*part) for part in self._sparkplug.drains()]
         if (historian := self._historian) is not None:
             history = self.journal.cursor("historian")
             drains.append(self._kept("historian", lambda up: drain(history, historian, up, _GATHER_S)))
@@ -294,9 +303,7 @@ class Gateway:
 
     def _ready(self, http: socket.socket) -> Ready:
         host, port = http.getsockname()[:2]
-        urls = [
-            f"mqtt://{self._config.bus.listen}" if url == "embedded" else redacted(url) for url in self._config.bus.urls
-        ]
+        urls = [redacted(url) for url in self._config.bus.addresses()]
         tags = sum(len(planned.numbers) for planned in self.plan.devices)
         return Ready(f"http://{host}:{port}", urls[0], len(self.devices), tags)
 
@@ -304,17 +311,3 @@ class Gateway:
 def _limits(config: Config) -> Limits:
     keys = config.journal
     return Limits(keys.memory, keys.size, keys.retention, keys.age, keys.policy, keys.sync)
-
-
-def _urls(config: Config) -> list[str]:
-    return [f"mqtt://{config.bus.listen}" if url == "embedded" else url for url in config.bus.urls]
-
-
-@asynccontextmanager
-async def _running(*tasks: Task) -> AsyncIterator[None]:
-    """Run tasks as long as the scope lasts; then cancel them and wait until they have ended."""
-    async with asyncio.TaskGroup() as group:
-        running = [group.create_task(task) for task in tasks]
-        yield
-        for task in running:
-            task.cancel()

@@ -9,9 +9,10 @@ import asyncio
 import logging
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -258,3 +259,13 @@ def _note(error: Exception, health: Health, now_ns: int) -> None:
         log.error("%s: a bug of the gateway ended it; it is started again", health.name, exc_info=error)
     elif news:
         log.warning("%s is lost: %s", health.name, health.error)
+
+
+@asynccontextmanager
+async def running(*tasks: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run tasks as long as the scope lasts; then cancel them and wait until they have ended."""
+    async with asyncio.TaskGroup() as group:
+        started = [group.create_task(task) for task in tasks]
+        yield
+        for task in started:
+            task.cancel()

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 import paho.mqtt.client as mqtt
 import pytest
@@ -396,7 +396,7 @@ class Subscriber:
         self._client.on_message = self._on_message
         self._client.connect("127.0.0.1", port)
 
-    async def __aenter__(self) -> "Subscriber":
+    async def __aenter__(self) -> Self:
         self._client.loop_start()
         async with asyncio.timeout(15):
             await self._subscribed.wait()

@@ -6,6 +6,7 @@ together.
 
 import math
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -43,10 +44,22 @@ def _interval(bounds: tuple[float, float]) -> tuple[float, float]:
     return bounds
 
 
+def _level(text: str) -> str:
+    if not text or any(c in "+/#" or not c.isprintable() for c in text):
+        raise ValueError(f"{text!r} is a level of a topic: it must be a text without +, / and #")
+    return text
+
+
 def _scheme(url: str) -> str:
     """The scheme of a URL for an error; of a text that is none nothing, for it may hold a secret."""
     scheme, found, _ = url.partition("://")
     return repr(scheme) if found and re.fullmatch(r"[a-z][a-z0-9+.-]*", scheme) else "that"
+
+
+def _check_brokers(urls: list[str]) -> None:
+    for url in urls:
+        if url != "embedded" and not url.startswith(("mqtt://", "mqtts://")):
+            raise ValueError(f"url must be embedded, mqtt://... or mqtts://..., not {_scheme(url)}")
 
 
 Segment = Annotated[str, AfterValidator(_segment)]
@@ -55,6 +68,7 @@ TagName = Annotated[str, AfterValidator(_tag_name)]
 Seconds = Annotated[float, BeforeValidator(seconds, json_schema_input_type=str | float)]
 Bytes = Annotated[int, BeforeValidator(size, json_schema_input_type=str | int), Field(gt=0)]
 Listen = Annotated[str, AfterValidator(_listen)]
+Level = Annotated[str, AfterValidator(_level)]
 Interval = Annotated[tuple[float, float], AfterValidator(_interval)]
 
 
@@ -90,11 +104,38 @@ class Bus(Keys):
     def urls(self) -> list[str]:
         return [self.url] if isinstance(self.url, str) else self.url
 
+    def addresses(self, urls: Sequence[str] = ()) -> list[str]:
+        """Return URLs, or those of this bus if there are none, with the embedded broker at its address."""
+        return [f"mqtt://{self.listen}" if url == "embedded" else url for url in urls or self.urls]
+
     @model_validator(mode="after")
     def _known_scheme(self) -> Self:
-        for url in self.urls:
-            if url != "embedded" and not url.startswith(("mqtt://", "mqtts://")):
-                raise ValueError(f"url must be embedded, mqtt://... or mqtts://..., not {_scheme(url)}")
+        _check_brokers(self.urls)
+        return self
+
+
+class Sparkplug(Keys):
+    """The gateway as a Sparkplug B edge node, beside the unified namespace."""
+
+    url: str | list[str] = Field(default=[], description="the broker, or a list to try in turn; default: the bus's")
+    group: Level | None = Field(default=None, description="group id; default: enterprise:site")
+    node: Level | None = Field(default=None, description="edge node id; default: the id of this gateway")
+    primary_host: Level | None = Field(default=None, description="host without which nothing is published, by its id")
+    doubt: Seconds = Field(
+        default=60.0, description="what was sent so long before a lost session is sent again; with a primary host only"
+    )
+    datatype_in_data: bool = Field(default=True, description="whether data repeats datatypes; Tahu's decoder wants it")
+    writes: bool = Field(default=False, description="whether hosts may write tags that have write: true")
+
+    @property
+    def urls(self) -> list[str]:
+        return [self.url] if isinstance(self.url, str) else self.url
+
+    @model_validator(mode="after")
+    def _known_scheme(self) -> Self:
+        if "embedded" in self.urls:
+            raise ValueError("url cannot be embedded: leave it out, then the broker of the bus is taken")
+        _check_brokers(self.urls)
         return self
 
 
@@ -215,9 +256,19 @@ class Config(Keys):
     id: Segment = Field(default="gw1", description="name of this gateway, unique on its bus")
     data_dir: str = Field(default="data", description="where journal, history and broker keep their files")
     bus: Bus = Bus()
+    sparkplug: Sparkplug | None = None
     journal: Journal = Journal()
     ledger: Ledger = Ledger()
     historian: Historian = Historian()
     api: Api = Api()
     devices: dict[Segment, Any] = {}
     signals: dict[Segment, Any] = {}
+
+    @model_validator(mode="after")
+    def _no_blanks_for_the_embedded_broker(self) -> Self:
+        keys = self.sparkplug
+        if keys is not None and not keys.urls and "embedded" in self.bus.urls:
+            for key in ("group", "node", "primary_host"):
+                if " " in (getattr(keys, key) or ""):
+                    raise ValueError(f"sparkplug.{key}: the embedded broker takes no blanks; write it without")
+        return self

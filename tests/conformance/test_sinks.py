@@ -9,16 +9,21 @@ from pathlib import Path
 import pytest
 
 from gateway.bus.publisher import Publisher
+from gateway.bus.sparkplug.names import Names
+from gateway.bus.sparkplug.node import EdgeNode
+from gateway.bus.sparkplug.session import BirthNumber, Options, Session
 from gateway.bus.topics import Topics
 from gateway.clock import SystemClock
 from gateway.contracts import Sink
 from gateway.historian.history import History
 from gateway.historian.schema import engine
 from gateway.historian.sink import Historian
+from gateway.latest import Latest
 from gateway.model import Batch, Catalog, Record, Tag
 from gateway.payload import parse
 from tests import servers
 from tests.inline import inline
+from tests.tahu import parsed
 
 START_NS = 1_700_000_000_000_000_000
 END_NS = START_NS + 3_600_000_000_000
@@ -73,6 +78,29 @@ async def _nats(folder: Path) -> AsyncIterator[Far]:
 
 
 @asynccontextmanager
+async def _sparkplug(folder: Path) -> AsyncIterator[Far]:
+    """Metrics of the node, for the tag has no device; the value of a reading is its own number."""
+    catalog = Catalog([Tag("plant/press", "force")])
+    node = EdgeNode(Names("g", "n"), "plant", catalog, Latest(1), SystemClock(), alive=lambda _: True, newest=lambda: 0)
+    with servers.mosquitto(folder) as broker:
+        number = BirthNumber(folder / "sparkplug.json")
+        session = Session(Options([broker.url], "edge"), node, number, SystemClock())
+        async with servers.Subscriber(broker.port) as subscriber, asyncio.TaskGroup() as tasks:
+            connection = tasks.create_task(session.run(lambda: None))
+
+            async def values(n: int) -> list[float]:
+                def unique() -> dict[int, float]:
+                    told = [metric for payload in subscriber.on("/NDATA/n") for metric in parsed(payload).metrics]
+                    return {metric.timestamp: metric.double_value for metric in told}
+
+                await subscriber.until(lambda: len(unique()) >= n)
+                return list(unique().values())
+
+            yield Far(session, values)
+            connection.cancel()
+
+
+@asynccontextmanager
 async def _history(url: str) -> AsyncIterator[Far]:
     history = History(engine(url))
     catalog = Catalog([Tag("plant/press", "force")])
@@ -101,6 +129,7 @@ async def _postgresql(folder: Path) -> AsyncIterator[Far]:
 RIGS: dict[str, Callable[[Path], AbstractAsyncContextManager[Far]]] = {
     "mosquitto": _mosquitto,
     "nats": _nats,
+    "sparkplug": _sparkplug,
     "sqlite": _sqlite,
     "postgresql": _postgresql,
 }

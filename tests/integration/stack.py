@@ -59,6 +59,7 @@ def stack(folder: Path) -> Iterator[Stack]:
             "0.0.0.0:8080": "127.0.0.1:0",
             "/var/lib/gateway": str(folder / "data"),
             "/run/secrets": str(folder / "secrets"),
+            "# sparkplug: {}": "sparkplug: {writes: true}",
         }
         plant = here("plant.yaml", places, folder)
         with running(plant) as gateway:

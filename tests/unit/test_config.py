@@ -55,6 +55,30 @@ def test_the_smallest_configuration_has_defaults(loaded: Load) -> None:
     assert config.journal.sync == 0.25
 
 
+def test_sparkplug_is_off_unless_asked_for_and_takes_the_broker_of_the_bus(loaded: Load) -> None:
+    assert loaded(SITE)[0].sparkplug is None
+    config, _ = loaded(SITE + "bus: {listen: '127.0.0.1:1999'}\nsparkplug: {}\n")
+    assert config.sparkplug is not None
+    assert config.bus.addresses(config.sparkplug.urls) == ["mqtt://127.0.0.1:1999"]
+    assert (config.sparkplug.writes, config.sparkplug.datatype_in_data) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("keys", "what"),
+    [
+        ("{group: a/b}", "sparkplug.group: 'a/b' is a level of a topic"),
+        ("{node: ''}", "sparkplug.node: '' is a level of a topic"),
+        ("{primary_host: 'x#'}", "sparkplug.primary_host: 'x#' is a level of a topic"),
+        ("{url: embedded}", "sparkplug: url cannot be embedded"),
+        ("{url: 'http://x'}", "sparkplug: url must be embedded, mqtt://... or mqtts://..., not 'http'"),
+        ("{group: Plant 1}", "sparkplug.group: the embedded broker takes no blanks"),
+    ],
+)
+def test_sparkplug_keys_that_cannot_be(loaded: Load, keys: str, what: str) -> None:
+    ((_, found, _),) = findings(loaded, SITE + f"sparkplug: {keys}\n")
+    assert found.startswith(what)
+
+
 def test_a_device_has_the_keys_of_its_protocol(loaded: Load) -> None:
     config, _ = loaded(SITE + PRESS)
     press = config.devices["press"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.drain import drain
+from gateway.drain import drain, drain_in_doubt
 from gateway.journal import Cursor, Journal, JournalFile
 from gateway.model import Batch, Record
 from tests.inline import inline
@@ -104,3 +104,33 @@ def test_gathering_makes_few_writes_of_many_small_records(file: JournalFile) -> 
 
     writes = simulate(world())
     assert len(writes) <= 6
+
+
+def test_what_was_written_not_long_ago_comes_again_when_the_sink_fails(file: JournalFile) -> None:
+    async def world() -> tuple[list[list[int]], list[int]]:
+        journal = Journal(file, inline, LoopClock())
+        cursor = journal.cursor("test")
+        sink = Sink(cursor, failing=[4])
+        positions = []
+
+        async def plant() -> None:
+            for _ in range(5):
+                journal.append(0, [Batch.of([0], 0, [1.0])])
+                await asyncio.sleep(10.0)
+            journal.close()
+
+        async def sinks() -> None:
+            with pytest.raises(ConnectionError, match="away"):
+                await drain_in_doubt(journal, cursor, sink, lambda: None, 15.0)
+            positions.append(cursor.position)
+            await drain_in_doubt(journal, cursor, sink, lambda: None, 15.0)
+            positions.append(cursor.position)
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(journal.run())
+            tasks.create_task(sinks())
+            tasks.create_task(plant())
+        return [written for _, written, _ in sink.taken], positions
+
+    # written at 0, 10, 20 s; at 30 s the write fails, and what was written at 10 and 20 s was not confirmed yet
+    assert simulate(world()) == ([[1], [2], [3], [2, 3, 4], [5]], [1, 1])
