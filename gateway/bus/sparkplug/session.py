@@ -98,7 +98,7 @@ class Session:
 
     def counts(self) -> Mapping[str, int]:
         """Return what was said and asked so far, by name."""
-        return self._node.counts | self._counts
+        return {**self._node.counts, **self._counts}  # a Counter would leave out zeros
 
     async def run(self, up: Callable[[], None]) -> None:
         """Connect, wait for the primary host, give birth and stay. `up` is called when births are out.
