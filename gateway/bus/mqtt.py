@@ -24,7 +24,7 @@ _IDENTIFIERS: Final = 0xFFFF
 _KEEP_ALIVE_S: Final = 30
 _FAREWELL_S: Final = 1.0
 """How long the end may wait for what is still to be sent."""
-_PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
+PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 
 T = TypeVar("T")
 
@@ -267,7 +267,7 @@ async def connect(
             will=None if last is None else (last.topic, last.payload, last.retain),
         )
 
-    host, port = where.hostname or "127.0.0.1", where.port or _PORTS[where.scheme]
+    host, port = where.hostname or "127.0.0.1", where.port or PORTS[where.scheme]
     tls = ssl.create_default_context() if where.scheme == "mqtts" else None
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(timeout_s):

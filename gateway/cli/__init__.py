@@ -46,7 +46,7 @@ def _parser(first: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"gateway {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in _commands(first):
-        name = command.__name__.rpartition(".")[2]
+        name = command.__name__.rpartition(".")[2].replace("_", "-")
         forwards = getattr(command, "FORWARDS", False)
         one = commands.add_parser(
             name,
@@ -67,7 +67,7 @@ def _parser(first: Sequence[str]) -> argparse.ArgumentParser:
 def _commands(first: Sequence[str]) -> list[ModuleType]:
     """The modules of the commands; only the one that is called, if one is: others load what it does not need."""
     names = sorted(info.name for info in pkgutil.iter_modules(__path__) if not info.name.startswith("_"))
-    called = [name for name in names if name in first]
+    called = [name for name in names if name.replace("_", "-") in first]
     return [importlib.import_module(f"{__name__}.{name}") for name in called or names]
 
 

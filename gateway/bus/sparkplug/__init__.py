@@ -9,5 +9,12 @@
     host.py      what hosts say: STATE, commands                  pure
     session.py   connections, primary host, commands; the sink
 
+and for `gateway sparkplug-check`, which holds any edge node against the standard:
+
+    assertions.py   what there is to check                       pure
+    rules.py        what a metric must be                        pure
+    watch.py        what a node says, message by message         pure
+    line.py         what only its connection shows
+
 `tck-id-...` are the assertions of the specification. What is mapped how is in docs/sparkplug.md.
 """
