@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from gateway.bench import acquire, opcua, pipeline, stages
+from gateway.bench import acquire, opcua, pipeline, sparkplug, stages
 from gateway.bench.limit import raw_sockets
 from gateway.bench.measured import Measured
 from gateway.bench.reader import Alone, alone
@@ -22,6 +22,7 @@ HELP = "measure the gateway on this machine, beside the limit of the machine"
 EXAMPLES = """  gateway bench all
   gateway bench modbus                 our connector beside raw sockets, libmodbus and pymodbus
   gateway bench opcua                  our connector beside asyncua and bytes that are only counted
+  gateway bench sparkplug              readings as Sparkplug metrics, beside columnar JSON
   gateway bench scale                  100 devices of 1,000 tags, every second
   gateway bench pipeline --devices 50 --poll 1s
   gateway bench all --json"""
@@ -33,7 +34,7 @@ _SCALE: Final = (100, 999, "1s")
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "what",
-        choices=["all", "modbus", "opcua", "stages", "pipeline", "scale"],
+        choices=["all", "modbus", "opcua", "sparkplug", "stages", "pipeline", "scale"],
         nargs="?",
         default="all",
         help="all is modbus, stages and pipeline; opcua has its own server and heeds --seconds alone",
@@ -48,7 +49,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    return _opcua(args) if args.what == "opcua" else _modbus(args)
+    return {"opcua": _opcua, "sparkplug": _sparkplug}.get(args.what, _modbus)(args)
+
+
+def _sparkplug(args: argparse.Namespace) -> int:
+    encoded = sparkplug.measure(args.values + 1, args.seconds)
+    if args.json:
+        print(json.dumps({"sparkplug": [dataclasses.asdict(row) for row in encoded]}))
+    else:
+        print("\n".join(sparkplug.table(encoded)))
+    return 0
 
 
 def _opcua(args: argparse.Namespace) -> int:

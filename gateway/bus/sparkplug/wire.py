@@ -15,7 +15,9 @@ VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 VARINT_BYTES_MAX: Final = 10
 _DOUBLE: Final = struct.Struct("<d")
 _BITS: Final = (1 << 64) - 1
-_DIGIT: Final = np.uint64(0x7F)
+_DIGIT: Final = np.uint8(0x7F)
+_MORE: Final = np.uint8(7)
+"""The bit that says that another byte follows."""
 
 Field = tuple[int, int, int | bytes]
 """Number, wire type, and the value as it lies there."""
@@ -52,11 +54,12 @@ def varints(numbers: NDArray[np.uint64]) -> tuple[NDArray[np.uint8], NDArray[np.
     columns = np.empty((len(numbers), width), np.uint8)
     used = np.ones(len(numbers), np.uint8)
     for k in range(width):
-        columns[:, k] = numbers >> np.uint64(7 * k) & _DIGIT
+        digits = (numbers >> np.uint64(7 * k)).astype(np.uint8) & _DIGIT
         if k + 1 < width:
             more = (numbers >= np.uint64(1 << 7 * (k + 1))).view(np.uint8)
-            columns[:, k] |= more << 7
+            digits |= more << _MORE
             used += more
+        columns[:, k] = digits
     return columns, used
 
 
@@ -72,8 +75,9 @@ def wide_varints(numbers: NDArray[np.uint64], width: int) -> NDArray[np.uint8]:
     """Return a column of such varints, shape (n, width)."""
     columns = np.empty((len(numbers), width), np.uint8)
     for k in range(width):
-        columns[:, k] = numbers >> np.uint64(7 * k) & _DIGIT
+        columns[:, k] = numbers >> np.uint64(7 * k)
     columns[:, :-1] |= 0x80
+    columns[:, -1] &= _DIGIT
     return columns
 
 
