@@ -109,9 +109,11 @@ class Backfill:
 
     async def _read(self, server: Server, options: History, rows: Rows, after: Times, before: Times) -> None:
         """Read the history of those that have one, so many at once as the server takes, of like age together."""
-        rows, after, before = (column[np.argsort(after, kind="stable")] for column in (rows, after, before))
+        by_age = np.argsort(after, kind="stable")
+        rows, after, before = rows[by_age], after[by_age], before[by_age]
+        node_of = dict(server.nodes)  # one may go while others are asked for
         try:
-            kept = await self._historized(server, rows)
+            kept = await self._historized(server.client, node_of, rows)
             size = await per_call(server.client, PER_HISTORY_READ, _AT_ONCE)
         except _FAILURES as error:
             self._refuse(len(rows), f"{type(error).__name__}: {error}")
@@ -123,7 +125,7 @@ class Backfill:
         for start in range(0, len(rows), size):
             part = slice(start, start + size)
             numbers = self._numbers[rows[part]].tolist()
-            nodes = [(number, server.nodes[number]) for number in numbers]
+            nodes = [(number, node_of[number]) for number in numbers]
             row_of = dict(zip(numbers, rows[part].tolist(), strict=True))
             try:
                 async for pages in history.pages(nodes, int(after[part].min()), int(before[part].max())):
@@ -134,11 +136,11 @@ class Backfill:
             except _FAILURES as error:
                 self._refuse(len(nodes), f"{type(error).__name__}: {error}")
 
-    async def _historized(self, server: Server, rows: Rows) -> NDArray[np.bool_]:
+    async def _historized(self, client: Client, node_of: Mapping[int, ua.NodeId], rows: Rows) -> NDArray[np.bool_]:
         """Which of the rows have a node whose history this user may read."""
         numbers = self._numbers[rows].tolist()
-        nodes = {number: server.nodes[number] for number in numbers if number in server.nodes}
-        ask = await calls(server.client)
+        nodes = {number: node_of[number] for number in numbers if number in node_of}
+        ask = await calls(client)
         levels = dict(zip(nodes, await ask.read(list(nodes.values()), ua.AttributeIds.UserAccessLevel), strict=True))
         return np.array([number in levels and _readable(levels[number]) for number in numbers])
 
