@@ -42,7 +42,7 @@ class Remarks:
     def refused(self, codes: Mapping[int, int]) -> None:
         """Say which tags the server cannot have, by number, and with which StatusCodes it said so."""
         reasons: dict[int, list[int]] = {}
-        for number, code in codes.items():
+        for number, code in sorted(codes.items()):
             reasons.setdefault(code & _CODE, []).append(number)
         self._say("nodes", [self._refusal(code, numbers) for code, numbers in reasons.items()])
 
