@@ -295,6 +295,47 @@ BUGS = [
         "        cursor.confirm()\n        await sink.write(records)",
         "tests/integration/test_selftest.py",
     ),
+    Planted(
+        "Sparkplug data counts as written before the broker has taken it",
+        "gateway/bus/sparkplug/session.py", "        await mqtt.flush()\n", "",
+        "tests/integration/test_sparkplug.py::test_what_the_broker_has_not_taken_is_not_confirmed",
+    ),
+    Planted(
+        "what was in the journal when a device was born is told as news",
+        "gateway/bus/sparkplug/node.py", "record.position <= self._born[owner]", "record.position < self._born[owner]",
+        "tests/unit/test_sparkplug_node.py",
+    ),
+    Planted(
+        "of a tag that comes several times in a message only what differs from before is told",
+        "gateway/bus/sparkplug/changes.py",
+        "return batch if self._repeats(rows) else batch.where(news)", "return batch.where(news)",
+        "tests/unit/test_sparkplug_node.py",
+    ),
+    Planted(
+        "a bad reading keeps the key of the value that it does not have",
+        "gateway/bus/sparkplug/metrics.py", "keep[gone, head - 1 : width]", "keep[gone, head:width]",
+        "tests/property/test_sparkplug_metrics.py",
+    ),
+    Planted(
+        "a dead device is buried between two parts of its past",
+        "gateway/bus/sparkplug/node.py", "owner not in self._behind and not", "not",
+        "tests/unit/test_sparkplug_node.py",
+    ),
+    Planted(
+        "an older STATE of the primary host is heeded",
+        "gateway/bus/sparkplug/host.py", " and since_ms >= self._since_ms", "",
+        "tests/unit/test_sparkplug_host.py",
+    ),
+    Planted(
+        "a sink that failed gets only the last record again",
+        "gateway/drain.py", "written[0][0] <= now() - doubt_s", "written[0][0] <= now()",
+        "tests/unit/test_drain.py",
+    ),
+    Planted(
+        "births that are asked for may leave a device out",
+        "gateway/bus/sparkplug/watch.py", "self._reborn_from <= self.born.keys()", "True",
+        "tests/unit/test_sparkplug_watch.py",
+    ),
 ]  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -178,6 +178,27 @@ async def test_a_node_that_breaks_off_is_dead_by_its_will(tmp_path: Path) -> Non
                 await host.hear("NBIRTH", 2)
     (first, second) = (next(m.long_value for m in b.metrics if m.name == "bdSeq") for b in host.heard("NBIRTH"))
     assert (first, host.heard("NDEATH")[0].metrics[0].long_value, second) == (0, 0, 1)
+
+
+async def test_what_the_broker_has_not_taken_is_not_confirmed(tmp_path: Path) -> None:
+    """It has QoS 0, so the connection would take it, and lose it."""
+    with servers.mosquitto(tmp_path) as broker:
+        async with Host(broker.port) as host, servers.line(broker.port) as line:
+            rig = Rig(tmp_path, [line.mqtt_url])
+            async with rig.running():
+                await rig.tell(1.0)
+                await host.hear("DDATA")
+                line.hold()
+                async with asyncio.TaskGroup() as tasks:
+                    writing = tasks.create_task(lost(rig.tell(2.0)))
+                    await asyncio.wait([writing], timeout=0.2)
+                    assert not writing.done()
+                    await line.cut()
+
+
+async def lost(work: Coroutine[Any, Any, None]) -> None:
+    with pytest.raises(ConnectionError, match="lost"):
+        await work
 
 
 async def test_a_rebirth_is_answered_and_a_storm_of_them_is_not(tmp_path: Path) -> None:

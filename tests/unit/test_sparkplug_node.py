@@ -164,6 +164,14 @@ def test_what_came_before_the_birth_is_history_and_what_the_birth_said_is_not_sa
     assert world.said() == ["DDATA press force=0.0!", "DDATA press force=1.0!", "DDATA press force=3.0"]
 
 
+def test_of_the_record_that_was_the_last_before_the_birth_all_but_the_last_is_history(world: World) -> None:
+    past = world.emit(force(1.0, 2.0))
+    world.begin()
+    world.said()
+    world.node.publish([past])
+    assert world.said() == ["DDATA press force=1.0!"]
+
+
 def test_what_a_device_has_kept_is_history_too(world: World) -> None:
     world.begin()
     world.tell(force(1.0, time=START + 9 * S))
