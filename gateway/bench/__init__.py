@@ -10,6 +10,8 @@
     listener.py  that subscriber, a process of its own
     measured.py  what a round measures, and the processes beside it
 
+    history.py   what history costs and how fast it answers, beside rows in a table
+
     opcua.py     our OPC UA connector up to the same point, beside asyncua and the limit (opcua_limit.py)
     opcua_server.py  the server for it, a process of its own: channels; services are opcua_session.py, values
                      opcua_canned.py

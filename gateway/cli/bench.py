@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from gateway.bench import acquire, opcua, pipeline, sparkplug, stages
+from gateway.bench import acquire, history, opcua, pipeline, sparkplug, stages
 from gateway.bench.limit import raw_sockets
 from gateway.bench.measured import Measured
 from gateway.bench.reader import Alone, alone
@@ -23,6 +23,7 @@ EXAMPLES = """  gateway bench all
   gateway bench modbus                 our connector beside raw sockets, libmodbus and pymodbus
   gateway bench opcua                  our connector beside asyncua and bytes that are only counted
   gateway bench sparkplug              readings as Sparkplug metrics, beside columnar JSON
+  gateway bench history                what storing and asking costs, beside rows of SQLite
   gateway bench scale                  100 devices of 1,000 tags, every second
   gateway bench pipeline --devices 50 --poll 1s
   gateway bench all --json"""
@@ -34,10 +35,10 @@ _SCALE: Final = (100, 999, "1s")
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "what",
-        choices=["all", "modbus", "opcua", "sparkplug", "stages", "pipeline", "scale"],
+        choices=["all", "modbus", "opcua", "sparkplug", "history", "stages", "pipeline", "scale"],
         nargs="?",
         default="all",
-        help="all is modbus, stages and pipeline; opcua has its own server and heeds --seconds alone",
+        help="all is modbus, stages and pipeline; opcua has its own server and heeds --seconds alone, history none",
     )
     parser.add_argument("--devices", type=int, default=10, metavar="N")
     parser.add_argument(
@@ -49,7 +50,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    return {"opcua": _opcua, "sparkplug": _sparkplug}.get(args.what, _modbus)(args)
+    return {"opcua": _opcua, "sparkplug": _sparkplug, "history": _history}.get(args.what, _modbus)(args)
 
 
 def _sparkplug(args: argparse.Namespace) -> int:
@@ -58,6 +59,16 @@ def _sparkplug(args: argparse.Namespace) -> int:
         print(json.dumps({"sparkplug": [dataclasses.asdict(row) for row in encoded]}))
     else:
         print("\n".join(sparkplug.table(encoded)))
+    return 0
+
+
+def _history(args: argparse.Namespace) -> int:
+    results = history.measure()
+    if args.json:
+        print(json.dumps(dataclasses.asdict(results)))
+    else:
+        print("10 devices x 1,000 tags, every 10 ms, into SQLite; CPU in seconds per million readings")
+        print("\n".join(_history_tables(results)))
     return 0
 
 
@@ -156,6 +167,24 @@ def _compared_table(compared: opcua.Compared) -> list[str]:
             ratios = f"{cpu / limit:>9.1f}{f'1/{asyncua / cpu:.0f}':>12}"
         lines.append(f"{row.name:38}{row.rate:>12,.0f}{cpu:>9.3f}{ratios}")
     return lines
+
+
+def _history_tables(results: history.Results) -> list[str]:
+    """What it costs to store a reading and to ask for some, as a fraction of what rows cost."""
+    rows = results.stored[-1].measured.cpu_per_million
+    lines = ["", f"{'':38}{'readings/s':>12}{'CPU':>9}{'of rows':>9}{'bytes':>8}"]
+    for stored in results.stored:
+        row, size = stored.measured, stored.bytes_per_reading
+        told = "" if size is None else f"{size:.2f}"
+        lines.append(
+            f"{row.name:38}{row.rate:>12,.0f}{row.cpu_per_million:>9.3f}"
+            f"{f'1/{rows / row.cpu_per_million:.0f}':>9}{told:>8}"
+        )
+    lines += ["", f"{'':38}{'history ms':>12}{'rows ms':>9}{'of rows':>9}"]
+    return lines + [
+        f"{one.name:38}{one.history_ms:>12.2f}{one.rows_ms:>9.1f}{f'1/{one.rows_ms / one.history_ms:.0f}':>9}"
+        for one in results.asked
+    ]
 
 
 def _stages_table(cost: Sequence[Measured]) -> list[str]:

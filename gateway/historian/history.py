@@ -5,27 +5,24 @@ It knows paths and batches, and neither journal nor bus.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any, Final
 
 import numpy as np
 import zstandard
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
 
-from gateway.historian import chunk as coding
 from gateway.historian import schema
 from gateway.historian.chunk import Readings
-from gateway.historian.rollup import MINUTE_NS, Rollup, merge, rollup
+from gateway.historian.compact import SHARD_SERIES, batch_of, chunks_of, numbers, rollup_of, store, upsert
+from gateway.historian.rollup import HOUR_NS, MINUTE_NS, Rollup, merge, rollup_sorted
 from gateway.model import Batch, Kind, Tag
 from gateway.model.batch import join_kinds
 from gateway.model.encoding import decode, encode
 
-COMPACT_READINGS: Final = 2_000_000
-"""Readings that one compaction takes."""
-_SLICE_READINGS: Final = 250_000
-"""Readings of it that are in memory at a time, some 20 MB: the tail is read once for each slice of the series."""
+COMPACT_READINGS: Final = 250_000
+"""Readings of a shard that are worth a compaction, some thousand of each series; it takes twice as many at the most."""
 _SERIES_ROWS: Final = 5_000
 """Series that one statement makes, so that those of a large plant are not all in memory as rows."""
 _NO_SERIES: Final = 0
@@ -41,8 +38,24 @@ class Progress:
     position: int
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many readings of a shard wait for compaction, and when the oldest of them came [ns]."""
+
+    shard: int
+    readings: int
+    oldest_ns: int
+
+
+class OtherVersion(SQLAlchemyError):
+    """The tables of the database are those of another version of this program."""
+
+
 class History:
-    """A database of readings by path. Raises sqlalchemy.exc.DBAPIError for what the database does not do."""
+    """A database of readings by path.
+
+    Raises sqlalchemy.exc.SQLAlchemyError for what the database does not do, OtherVersion among them.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -54,6 +67,7 @@ class History:
         if not self._prepared:
             schema.metadata.create_all(self._engine)
             with self._engine.begin() as db:
+                _check_version(db)
                 self._series = dict(_known_series(db))
             self._prepared = True
 
@@ -68,7 +82,7 @@ class History:
         new = {tag.path: tag for tag in tags if tag.path not in self._series}
         if new:
             with self._engine.begin() as db:
-                statement = _insert(db, schema.series).on_conflict_do_nothing()
+                statement = upsert(db, schema.series).on_conflict_do_nothing()
                 for part in _slices(list(new.values()), _SERIES_ROWS):
                     rows = [{"path": tag.path, "unit": tag.unit, "description": tag.description} for tag in part]
                     db.execute(statement, rows)
@@ -88,10 +102,10 @@ class History:
         joined = join_kinds(batches)
         with self._engine.begin() as db:
             if joined:
-                db.execute(insert(schema.tail), [_tail_row(batch, now_ns) for batch in joined])
+                db.execute(insert(schema.tail), list(_tail_rows(joined, now_ns)))
             table = schema.progress
             row = {"gateway": progress.gateway, "journal": progress.journal, "position": progress.position}
-            statement = _insert(db, table).values(row)
+            statement = upsert(db, table).values(row)
             db.execute(
                 statement.on_conflict_do_update(
                     index_elements=[table.c.gateway, table.c.journal],
@@ -99,97 +113,129 @@ class History:
                 )
             )
 
-    def compact(self) -> int:
-        """Sort the oldest part of the tail into chunks and roll-ups; return how many readings that were.
+    def compact(self, shard: int) -> int:
+        """Sort the oldest part of a shard's tail into chunks and roll-ups; return how many readings that were.
 
         All of it is one transaction: a reading is in the tail or in a chunk, never in both or neither.
         """
         table = schema.tail
         with self._engine.begin() as db:
-            last, n = _until(db.execute(select(table.c.id, table.c.n).order_by(table.c.id)), COMPACT_READINGS)
-            slices = max(1, round(n / _SLICE_READINGS))
-            width = (db.scalar(select(func.max(schema.series.c.id))) or 0) // slices + 1
-            for k in range(slices):
-                rows = db.scalars(
-                    select(table.c.data).where(table.c.id <= last).order_by(table.c.id),
-                    execution_options={"yield_per": 100},
-                )
-                parts = (batch for data in rows for batch in _tail_batches(data))
-                for batch in join_kinds(batch.where(batch.tag // width == k) for batch in parts):
-                    _store(db, batch.take(np.lexsort((batch.time, batch.tag))))
-            db.execute(delete(table).where(table.c.id <= last))
+            waiting = select(table.c.id, table.c.n).where(table.c.shard == shard).order_by(table.c.id)
+            last, n = _until(db.execute(waiting.with_for_update()), 2 * COMPACT_READINGS)
+            if n:
+                these = (table.c.shard == shard) & (table.c.id <= last)
+                rows = db.scalars(select(table.c.data).where(these).order_by(table.c.id))
+                store(db, shard, [batch for data in rows for batch in _tail_batches(data)])
+                db.execute(delete(table).where(these))
         return n
 
-    def tail(self) -> tuple[int, int]:
-        """Return how many readings wait for compaction, and when the oldest of them came [ns]."""
+    def tail(self) -> list[Waiting]:
+        """Return what waits for compaction, by shard."""
         self.prepare()
         table = schema.tail
+        sums = select(table.c.shard, func.sum(table.c.n), func.min(table.c.received)).group_by(table.c.shard)
         with self._engine.connect() as db:
-            n, oldest = db.execute(select(func.coalesce(func.sum(table.c.n), 0), func.min(table.c.received))).one()
-        return int(n), int(oldest or 0)
+            return [Waiting(shard, int(n), oldest) for shard, n, oldest in db.execute(sums.order_by(table.c.shard))]
 
     def forget(self, before_ns: int) -> int:
-        """Delete what is older than a time, whole chunks and minutes; return how many chunks that were."""
-        old = select(schema.chunk.c.id).where(schema.chunk.c.last_time < before_ns)
+        """Delete what is older than a time, whole chunks and buckets; return how many chunks that were."""
+        self.prepare()
+        chunk, times = schema.chunk, schema.times
         with self._engine.begin() as db:
-            db.execute(delete(schema.chunk_data).where(schema.chunk_data.c.chunk.in_(old)))
-            gone = db.execute(delete(schema.chunk).where(schema.chunk.c.last_time < before_ns)).rowcount
-            db.execute(delete(schema.rollup_1m).where(schema.rollup_1m.c.bucket < before_ns - MINUTE_NS))
+            series = [{"of": id_} for id_ in db.scalars(select(schema.series.c.id))]
+            if not series:
+                return 0
+            gone = 0
+            for kind in Kind:
+                these = (chunk.c.series == bindparam("of"), chunk.c.kind == int(kind), chunk.c.first_time < before_ns)
+                gone += db.execute(delete(chunk).where(*these, chunk.c.last_time < before_ns), series).rowcount
+            db.execute(delete(times).where(times.c.last_time < before_ns))
+            for table, width_ns in ((schema.rollup_1m, MINUTE_NS), (schema.rollup_1h, HOUR_NS)):
+                this = (table.c.series == bindparam("of")) & (table.c.bucket < before_ns - width_ns)
+                db.execute(delete(table).where(this), series)
         return gone
 
     # --- asking ---------------------------------------------------------------------------
 
     def readings(self, path: str, start_ns: int, end_ns: int) -> list[Readings]:
-        """Return the readings in [start, end) of a path by time, one Readings for each kind of value that it had."""
+        """Return the readings in [start, end) of a path by time, one Readings for each kind of value that it had.
+
+        Of readings with the same time and kind there is one, that which came last.
+        """
         self.prepare()
-        series = self._series.get(path, _NO_SERIES)
-        by_kind: dict[Kind, list[Readings]] = {}
         with self._engine.connect() as db:
-            for data in db.scalars(_chunks(series, start_ns, end_ns)):
-                kind, part = coding.decode(data)
-                by_kind.setdefault(kind, []).append(part)
-            for batch in _tail_of(db, series, start_ns, end_ns):
-                by_kind.setdefault(batch.kind, []).append(Readings(batch.time, batch.value, batch.quality))
-        return [found for parts in by_kind.values() if len(found := _sorted(parts, start_ns, end_ns))]
+            return list(_readings(db, self._series.get(path, _NO_SERIES), start_ns, end_ns).values())
 
     def aggregate(self, path: str, start_ns: int, end_ns: int, bucket_ns: int) -> Rollup:
         """Return one row per bucket within [start, end), from the roll-ups; `bucket_ns` is a number of minutes.
 
-        Buckets are whole: start is rounded down, end up.
+        Buckets are whole: start is rounded down, end up. What the tail has is not in the roll-ups, and may take the
+        place of what is: where it has something, the rows are made from readings.
         """
         self.prepare()
         series = self._series.get(path, _NO_SERIES)
         start_ns -= start_ns % bucket_ns
         end_ns += -end_ns % bucket_ns
-        table = schema.rollup_1m
+        table, unit_ns = (schema.rollup_1m, MINUTE_NS) if bucket_ns % HOUR_NS else (schema.rollup_1h, HOUR_NS)
         with self._engine.connect() as db:
-            rows = db.execute(
-                select(table)
-                .where(table.c.series == series, table.c.bucket >= start_ns, table.c.bucket < end_ns)
-                .order_by(table.c.bucket)
-            ).all()
-            recent = [rollup(batch, bucket_ns) for batch in _tail_of(db, series, start_ns, end_ns)]
-        return reduce(
-            lambda one, other: merge(one, other, bucket_ns), recent, merge(_rollup(rows), _rollup(()), bucket_ns)
-        )
+            recent = [batch.time for batch in _tail_of(db, series, start_ns, end_ns)]
+            within = (table.c.series == series, table.c.bucket >= start_ns, table.c.bucket < end_ns)
+            rows = rollup_of(db.execute(select(table).where(*within).order_by(table.c.bucket)).all())
+            if recent:
+                touched = np.unique(np.concatenate(recent) // unit_ns) * unit_ns
+                found = _readings(db, series, int(touched[0]), int(touched[-1]) + unit_ns)
+                fresh = rollup_sorted(numbers([batch_of(series, part) for part in found.values()]), unit_ns)
+                rows = merge(
+                    rows.where(~np.isin(rows.bucket, touched)), fresh.where(np.isin(fresh.bucket, touched)), unit_ns
+                )
+        return merge(rows, rollup_of(()), bucket_ns)
 
 
 def _slices(tags: Sequence[Tag], size: int) -> Iterator[Sequence[Tag]]:
     return (tags[start : start + size] for start in range(0, len(tags), size))
 
 
+def _check_version(db: Connection) -> None:
+    version = db.scalar(select(func.max(schema.version.c.number)))
+    if version is None and db.scalar(select(func.count()).select_from(schema.series)) == 0:
+        db.execute(upsert(db, schema.version).values(number=schema.VERSION).on_conflict_do_nothing())
+    elif version != schema.VERSION:
+        raise OtherVersion(
+            f"its tables have version {version or 1}, this program has {schema.VERSION}: give it another database,"
+            " or move history.db and the files beside it away"
+        )
+
+
 def _known_series(db: Connection) -> list[tuple[str, int]]:
     return [(row.path, row.id) for row in db.execute(select(schema.series.c.path, schema.series.c.id))]
 
 
-def _tail_row(batch: Batch, now_ns: int) -> dict[str, Any]:
-    return {
-        "received": now_ns,
-        "first_time": int(batch.time.min()),
-        "last_time": int(batch.time.max()),
-        "n": len(batch),
-        "data": zstandard.ZstdCompressor(level=1).compress(encode((batch,))),
-    }
+def _tail_rows(batches: Sequence[Batch], now_ns: int) -> Iterator[dict[str, Any]]:
+    """A row of the tail for each shard that has readings."""
+    by_shard: dict[int, list[Batch]] = {}
+    for batch in batches:
+        for shard, part in _shards(batch):
+            by_shard.setdefault(shard, []).append(part)
+    compress = zstandard.ZstdCompressor(level=1).compress
+    for shard, parts in by_shard.items():
+        yield {
+            "shard": shard,
+            "received": now_ns,
+            "first_time": min(int(part.time.min()) for part in parts),
+            "last_time": max(int(part.time.max()) for part in parts),
+            "n": sum(map(len, parts)),
+            "data": compress(encode(parts)),
+        }
+
+
+def _shards(batch: Batch) -> Iterator[tuple[int, Batch]]:
+    shard = batch.tag // SHARD_SERIES
+    order = np.argsort(shard, kind="stable")
+    shard, ordered = shard[order], batch.take(order)
+    starts = np.flatnonzero(np.append(True, shard[1:] != shard[:-1])[: len(batch)])
+    for a, b in zip(starts, np.append(starts, len(batch))[1:], strict=True):
+        rows = slice(a, b)
+        yield int(shard[a]), Batch(ordered.tag[rows], ordered.time[rows], ordered.value[rows], ordered.quality[rows])
 
 
 def _tail_batches(data: bytes) -> tuple[Batch, ...]:
@@ -199,90 +245,40 @@ def _tail_batches(data: bytes) -> tuple[Batch, ...]:
 def _tail_of(db: Connection, series: int, start_ns: int, end_ns: int) -> Iterator[Batch]:
     """The readings of one series that are still in the tail, as they came."""
     table = schema.tail
-    within = select(table.c.data).where(table.c.last_time >= start_ns, table.c.first_time < end_ns)
-    for data in db.scalars(within.order_by(table.c.id)):
+    mine = (table.c.shard == series // SHARD_SERIES, table.c.last_time >= start_ns, table.c.first_time < end_ns)
+    for data in db.scalars(select(table.c.data).where(*mine).order_by(table.c.id)):
         for batch in _tail_batches(data):
-            mine = batch.where((batch.tag == series) & (batch.time >= start_ns) & (batch.time < end_ns))
-            if len(mine):
-                yield mine
+            found = batch.where((batch.tag == series) & (batch.time >= start_ns) & (batch.time < end_ns))
+            if len(found):
+                yield found
 
 
-def _chunks(series: int, start_ns: int, end_ns: int) -> Any:
-    table = schema.chunk
-    return (
-        select(schema.chunk_data.c.data)
-        .join(table, table.c.id == schema.chunk_data.c.chunk)
-        .where(table.c.series == series, table.c.first_time < end_ns, table.c.last_time >= start_ns)
-        .order_by(table.c.id)
-    )
+def _readings(db: Connection, series: int, start_ns: int, end_ns: int) -> dict[Kind, Readings]:
+    """The readings of a series in [start, end), by kind; none for a kind without any.
+
+    The tail is read first: what is compacted meanwhile is then seen twice, and never missed.
+    """
+    tail = list(_tail_of(db, series, start_ns, end_ns))
+    by_kind: dict[Kind, list[Readings]] = {}
+    for kind, part in chunks_of(db, series, start_ns, end_ns):
+        by_kind.setdefault(kind, []).append(part)
+    for batch in tail:
+        by_kind.setdefault(batch.kind, []).append(Readings(batch.time, batch.value, batch.quality))
+    found = {kind: _joined(parts, start_ns, end_ns) for kind, parts in by_kind.items()}
+    return {kind: readings for kind, readings in found.items() if len(readings)}
 
 
-def _sorted(parts: Sequence[Readings], start_ns: int, end_ns: int) -> Readings:
-    """All parts as one, cut to [start, end), by time; of equal times what came first stays first."""
+def _joined(parts: Sequence[Readings], start_ns: int, end_ns: int) -> Readings:
+    """All parts as one, cut to [start, end), by time; of those with the same time the last one."""
     time = np.concatenate([part.time for part in parts])
-    order = np.argsort(time, kind="stable")
-    order = order[(time[order] >= start_ns) & (time[order] < end_ns)]
-    return Readings(
-        time[order],
-        np.concatenate([part.value for part in parts])[order],
-        np.concatenate([part.quality for part in parts])[order],
-    )
-
-
-def _store(db: Connection, batch: Batch) -> None:
-    """Store readings, ordered by series and time, as chunks and roll-ups."""
-    if len(batch):
-        _store_chunks(db, batch)
-        _store_rollup(db, rollup(batch))
-
-
-def _store_chunks(db: Connection, batch: Batch) -> None:
-    """Store each series of the batch as one chunk."""
-    starts = np.flatnonzero(np.r_[True, batch.tag[1:] != batch.tag[:-1]])
-    stops = np.append(starts[1:], len(batch))
-    heads = [
-        {
-            "series": int(batch.tag[a]),
-            "first_time": int(batch.time[a]),
-            "last_time": int(batch.time[b - 1]),
-            "n": int(b - a),
-        }
-        for a, b in zip(starts, stops, strict=True)
-    ]
-    ids = db.scalars(insert(schema.chunk).returning(schema.chunk.c.id, sort_by_parameter_order=True), heads).all()
-    db.execute(
-        insert(schema.chunk_data),
-        [
-            {
-                "chunk": id_,
-                "data": coding.encode(Readings(batch.time[a:b], batch.value[a:b], batch.quality[a:b]), batch.kind),
-            }
-            for id_, a, b in zip(ids, starts, stops, strict=True)
-        ],
-    )
-
-
-def _store_rollup(db: Connection, rows: Rollup) -> None:
-    """Add rows to the roll-ups; a row that is there already is merged with, for readings may come late."""
-    table = schema.rollup_1m
-    touched = set(zip(rows.series.tolist(), rows.bucket.tolist(), strict=True))
-    between = select(table).where(
-        table.c.series.between(int(rows.series.min()), int(rows.series.max())),
-        table.c.bucket.between(int(rows.bucket.min()), int(rows.bucket.max())),
-    )
-    known = [row for row in db.execute(between) if (row.series, row.bucket) in touched]
-    if known:
-        this = delete(table).where(table.c.series == bindparam("a"), table.c.bucket == bindparam("b"))
-        db.execute(this, [{"a": row.series, "b": row.bucket} for row in known])
-    db.execute(insert(table), merge(_rollup(known), rows).rows())
-
-
-def _rollup(rows: Sequence[Any]) -> Rollup:
-    """Rows of the table as columns."""
-    dtypes = ["f8" if column.type is schema.DOUBLE else "i8" for column in schema.rollup_1m.c]
-    columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * len(dtypes)
-    arrays: list[NDArray[Any]] = [np.array(column, dtype) for column, dtype in zip(columns, dtypes, strict=True)]
-    return Rollup(*arrays)
+    value = np.concatenate([part.value for part in parts])
+    quality = np.concatenate([part.quality for part in parts])
+    if not (time[1:] > time[:-1]).all():
+        order = np.argsort(time, kind="stable")
+        order = order[np.append(time[order][1:] != time[order][:-1], True)]
+        time, value, quality = time[order], value[order], quality[order]
+    within = slice(*np.searchsorted(time, (start_ns, end_ns)))
+    return Readings(time[within], value[within], quality[within])
 
 
 def _until(rows: Iterable[Any], readings: int) -> tuple[int, int]:
@@ -294,8 +290,3 @@ def _until(rows: Iterable[Any], readings: int) -> tuple[int, int]:
         if total >= readings:
             break
     return last, total
-
-
-def _insert(db: Connection, table: Any) -> Any:
-    """An INSERT that knows ON CONFLICT, in the words of the database."""
-    return postgresql.insert(table) if db.dialect.name == "postgresql" else sqlite.insert(table)

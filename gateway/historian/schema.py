@@ -1,13 +1,16 @@
 """The tables of history, one schema for SQLite and PostgreSQL.
 
     series      a tag that has history; `id` is what the other tables call it
-    tail        what arrived since the last compaction, as it arrived: batches whose `tag` is the series
-    chunk       a stretch of one series: range of time, and sums that answer without its bytes
-    chunk_data  the bytes of a chunk, as in chunk.py
+    tail        what arrived since the last compaction, as it arrived: batches whose `tag` is the series, by shard
+    chunk       a stretch of one series within a day, as in chunk.py; those of a series and kind do not overlap
+    times       the times of a chunk, shared by those that were read together
     rollup_1m   one row per series and minute, for SQL users too; sums, so that rows can be merged
+    rollup_1h   the same per hour
     progress    how far into which journal a gateway's readings are stored; in the same transaction as they are
+    version     of this schema
 
-Times are nanoseconds since 1970 UTC, as everywhere.
+A shard is 256 series that are stored together, so that neither a query nor a compaction reads all of the tail. Times
+are nanoseconds since 1970 UTC, as everywhere. What is in the tail is not in the roll-ups yet.
 """
 
 from typing import Any, Final
@@ -45,11 +48,22 @@ tail: Final = Table(
     "tail",
     metadata,
     Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("shard", Integer, nullable=False),
     Column("received", BigInteger, nullable=False),
     Column("first_time", BigInteger, nullable=False),
     Column("last_time", BigInteger, nullable=False),
     Column("n", Integer, nullable=False),
     Column("data", LargeBinary, nullable=False),
+    Index("tail_by_shard", "shard", "id", "n", "received"),
+)
+
+times: Final = Table(
+    "times",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("last_time", BigInteger, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    Index("times_by_end", "last_time"),
 )
 
 chunk: Final = Table(
@@ -57,36 +71,39 @@ chunk: Final = Table(
     metadata,
     Column("id", _Id, primary_key=True, autoincrement=True),
     Column("series", _Id, ForeignKey("series.id"), nullable=False),
+    Column("kind", Integer, nullable=False),
     Column("first_time", BigInteger, nullable=False),
     Column("last_time", BigInteger, nullable=False),
     Column("n", Integer, nullable=False),
-    Index("chunk_by_time", "series", "first_time"),
-    Index("chunk_by_end", "last_time"),
-)
-
-chunk_data: Final = Table(
-    "chunk_data",
-    metadata,
-    Column("chunk", _Id, ForeignKey("chunk.id", ondelete="CASCADE"), primary_key=True),
+    Column("times", _Id, nullable=False),
     Column("data", LargeBinary, nullable=False),
+    Index("chunk_by_time", "series", "kind", "first_time"),
 )
 
-rollup_1m: Final = Table(
-    "rollup_1m",
-    metadata,
-    Column("series", _Id, ForeignKey("series.id"), primary_key=True),
-    Column("bucket", BigInteger, primary_key=True),
-    Column("count", BigInteger, nullable=False),
-    Column("good", BigInteger, nullable=False),
-    Column("minimum", DOUBLE),
-    Column("maximum", DOUBLE),
-    Column("total", DOUBLE, nullable=False),
-    Column("first", DOUBLE),
-    Column("first_time", BigInteger, nullable=False),
-    Column("last", DOUBLE),
-    Column("last_time", BigInteger, nullable=False),
-    Index("rollup_1m_by_time", "bucket"),
-)
+
+def _rollup(name: str) -> Table:
+    """Its columns are those of rollup.Rollup."""
+    return Table(
+        name,
+        metadata,
+        Column("series", _Id, ForeignKey("series.id"), primary_key=True),
+        Column("bucket", BigInteger, primary_key=True),
+        Column("count", BigInteger, nullable=False),
+        Column("good", BigInteger, nullable=False),
+        Column("minimum", DOUBLE),
+        Column("maximum", DOUBLE),
+        Column("total", DOUBLE, nullable=False),
+        Column("squares", DOUBLE, nullable=False),
+        Column("first", DOUBLE),
+        Column("first_time", BigInteger, nullable=False),
+        Column("last", DOUBLE),
+        Column("last_time", BigInteger, nullable=False),
+        sqlite_with_rowid=False,
+    )
+
+
+rollup_1m: Final = _rollup("rollup_1m")
+rollup_1h: Final = _rollup("rollup_1h")
 
 progress: Final = Table(
     "progress",
@@ -95,6 +112,9 @@ progress: Final = Table(
     Column("journal", Text, primary_key=True),
     Column("position", BigInteger, nullable=False),
 )
+
+version: Final = Table("version", metadata, Column("number", Integer, primary_key=True, autoincrement=False))
+VERSION: Final = 2
 
 
 def engine(url: str) -> Engine:

@@ -5,6 +5,7 @@ known and passed over. A database that is away is the drain's business: its curs
 """
 
 import asyncio
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -14,10 +15,13 @@ from gateway.contracts import Clock, Offload
 from gateway.historian.history import COMPACT_READINGS, History, Progress
 from gateway.model import Batch, Catalog, Record
 
-_CHORES_S = 10.0
+_CHORES_S = 5.0
+_FORGET_EVERY = 120
+"""What is too old is deleted every ten minutes."""
 _TRANSACTION_READINGS = 100_000
-_TAIL_AGE_NS = 120_000_000_000
-"""The tail is compacted when its oldest reading has been there for two minutes: a query reads all of it."""
+_TAIL_AGE_NS = 600_000_000_000
+"""A shard is compacted when its oldest reading has waited for ten minutes: that makes long chunks, but a query reads
+all of a shard's tail."""
 
 
 class Historian:
@@ -55,9 +59,12 @@ class Historian:
 
     async def chores(self, up: Callable[[], None]) -> None:
         """Compact the tail and forget what is too old, now and then. Raises ConnectionError as `write` does."""
-        while True:
+        for forgotten in itertools.count():
             try:
-                await self._offload(self._tidy, self._clock.now_ns())
+                for shard in await self._offload(self._due, self._clock.now_ns()):
+                    await self._offload(self._history.compact, shard)  # each its turn: readings are stored in between
+                if forgotten % _FORGET_EVERY == 0:
+                    await self._offload(self._history.forget, self._clock.now_ns() - self._retention_ns)
             except SQLAlchemyError as error:
                 raise ConnectionError(f"history cannot be compacted: {_first_line(error)}") from error
             up()
@@ -80,12 +87,13 @@ class Historian:
             self._series = self._history.series(self._catalog.tags)
         return Batch(self._series[batch.tag], batch.time, batch.value, batch.quality)
 
-    def _tidy(self, now_ns: int) -> None:
-        waiting, oldest = self._history.tail()
-        while waiting >= COMPACT_READINGS or (waiting and now_ns - oldest > _TAIL_AGE_NS):
-            self._history.compact()
-            waiting, oldest = self._history.tail()
-        self._history.forget(now_ns - self._retention_ns)
+    def _due(self, now_ns: int) -> list[int]:
+        """The shards whose tail is to be compacted."""
+        return [
+            waiting.shard
+            for waiting in self._history.tail()
+            if waiting.readings >= COMPACT_READINGS or now_ns - waiting.oldest_ns > _TAIL_AGE_NS
+        ]
 
 
 def _groups(records: Sequence[Record]) -> Iterator[Sequence[Record]]:

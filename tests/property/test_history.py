@@ -1,4 +1,7 @@
-"""History on SQLite against a plain list: append, compact, forget and reopen in any order, and ask after each."""
+"""History on SQLite against a plain list: append, compact, forget and reopen in any order, and ask after each.
+
+Times are few and in any order, so that readings come late, come again, and come between those that are stored.
+"""
 
 import math
 import tempfile
@@ -29,7 +32,9 @@ KINDS = {
 TAGS = {name: Tag("plant/machine", name, unit="bar") for name in [*KINDS, "changing"]}
 """A tag of each kind, and one whose kind changes."""
 
-SECONDS = st.integers(-90, 400)
+SECONDS = st.one_of(
+    st.integers(-90, 200), st.integers(-2, 4).map(lambda hour: 3600 * hour), st.integers(86_390, 86_410)
+)
 QUALITIES = st.sampled_from([0, 0, 0, 0x408F_0000, 0x808A_0000])
 VALUES: dict[Kind, st.SearchStrategy[Any]] = {
     Kind.FLOAT: st.sampled_from([math.nan, math.inf, -0.0, 0.1, 72.5, -3.25, 1e6]),
@@ -42,14 +47,18 @@ VALUES: dict[Kind, st.SearchStrategy[Any]] = {
 
 @dataclass(frozen=True)
 class Reading:
-    """One reading of the list; `chunk` numbers the compaction that took it, 0 as long as it is in the tail."""
+    """One reading of the list."""
 
     tag: str
     kind: Kind
     time: int
     value: Any
     quality: int
-    chunk: int = 0
+
+    @property
+    def key(self) -> tuple[str, Kind, int]:
+        """What history has once: of those that come again, the last one."""
+        return self.tag, self.kind, self.time
 
 
 @st.composite
@@ -69,16 +78,16 @@ def told(kind: Kind, time: Iterable[int], value: Iterable[Any], quality: Iterabl
 
 
 class HistoryMachine(RuleBasedStateMachine):
-    """The list is in order of arrival."""
+    """What history should have, by what it has once."""
 
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
         self.url = f"sqlite:///{Path(self.folder.name) / 'history.db'}"
         self.history = History(engine(self.url))
-        self.list: list[Reading] = []
+        self.has: dict[tuple[str, Kind, int], Reading] = {}
+        self.waiting = 0
         self.position = 0
-        self.compactions = 0
         self.forgotten = -(2**60)
 
     def teardown(self) -> None:
@@ -100,47 +109,45 @@ class HistoryMachine(RuleBasedStateMachine):
                     Batch.of([numbers[r.tag] for r in rows], [r.time for r in rows], value, [r.quality for r in rows])
                 )
         self.history.append(batches, Progress("gw1", "journal", self.position), self.position)
-        self.list += emitted
+        self.has |= {reading.key: reading for reading in emitted}
+        self.waiting += len(emitted)
 
     @rule()
     def compact(self) -> None:
-        self.compactions += 1
-        waiting = [reading for reading in self.list if not reading.chunk]
-        assert self.history.tail()[0] == len(waiting)
-        assert self.history.compact() == len(waiting)
-        self.list = [
-            reading
-            if reading.chunk
-            else Reading(reading.tag, reading.kind, reading.time, reading.value, reading.quality, self.compactions)
-            for reading in self.list
-        ]
+        assert sum(waiting.readings for waiting in self.history.tail()) == self.waiting
+        assert sum(self.history.compact(waiting.shard) for waiting in self.history.tail()) == self.waiting
+        assert self.history.tail() == []
+        self.waiting = 0
 
     @rule(second=SECONDS)
     def forget(self, second: int) -> None:
-        """Whole chunks go: those of which every reading is older."""
+        """Whole chunks go: what is older may stay, what is not has to."""
         before = second * 1_000_000_000
         self.forgotten = max(self.forgotten, before)
-        newest: dict[Any, int] = {}
-        for r in self.list:
-            newest[r.tag, r.kind, r.chunk] = max(r.time, newest.get((r.tag, r.kind, r.chunk), r.time))
         self.history.forget(before)
-        self.list = [r for r in self.list if not r.chunk or newest[r.tag, r.kind, r.chunk] >= before]
+        for key, reading in list(self.has.items()):
+            if reading.time < before and not self.history.readings(
+                f"plant/machine/{reading.tag}", reading.time, reading.time + 1
+            ):
+                del self.has[key]
 
     @rule()
     def reopen(self) -> None:
         self.history.close()
         self.history = History(engine(self.url))
 
-    @precondition(lambda self: self.list)
+    @precondition(lambda self: self.has)
     @rule(data=st.data(), name=st.sampled_from([*TAGS]))
     def ask_for_a_range(self, data: st.DataObject, name: str) -> None:
         """From reading to reading, so that bounds are met exactly: the first is within, the last is not."""
-        times = sorted(reading.time for reading in self.list)
+        times = sorted(reading.time for reading in self.has.values())
         start, end = sorted((data.draw(st.sampled_from(times)), data.draw(st.sampled_from(times))))
         self.check(name, start, end)
         self.check(name, start, start + 1)
 
-    @rule(name=st.sampled_from([*KINDS]), start=SECONDS, length=st.integers(1, 300), minutes=st.sampled_from([1, 2, 5]))
+    @rule(
+        name=st.sampled_from([*KINDS]), start=SECONDS, length=st.integers(1, 300), minutes=st.sampled_from([1, 5, 60])
+    )
     def ask_for_buckets(self, name: str, start: int, length: int, minutes: int) -> None:
         width = minutes * MINUTE_NS
         start_ns = max(start * 1_000_000_000, self.forgotten + width)
@@ -150,32 +157,33 @@ class HistoryMachine(RuleBasedStateMachine):
         assert [row["bucket"] for row in rows] == [*wanted]
         for row in rows:
             numbers = ("count", "good", "minimum", "maximum", "first", "first_time", "last", "last_time")
-            total, rest = wanted[row["bucket"]]
+            total, squares, rest = wanted[row["bucket"]]
             assert tuple(row[number] for number in numbers) == rest
             assert row["total"] == pytest.approx(total)
+            assert row["squares"] == pytest.approx(squares)
 
     @invariant()
     def has_what_the_list_has(self) -> None:
         for name in TAGS:
             self.check(name, -(2**62), 2**62)
-            newest = max((reading.time for reading in self.list if reading.tag == name), default=0)
+            newest = max((reading.time for reading in self.has.values() if reading.tag == name), default=0)
             self.check(name, newest, newest + 1)
         assert self.history.stored("gw1", "journal") == self.position
 
     def check(self, name: str, start_ns: int, end_ns: int) -> None:
         found = self.history.readings(f"plant/machine/{name}", start_ns, end_ns)
         rows = [row for part in found for row in told(*columns(part))]
-        wanted = [r for r in self.list if r.tag == name and start_ns <= r.time < end_ns]
+        wanted = [r for r in self.has.values() if r.tag == name and start_ns <= r.time < end_ns]
         for kind in Kind:
             sorted_ = sorted((r for r in wanted if r.kind is kind), key=lambda r: r.time)
             of_kind = told(kind, *zip(*((r.time, r.value, r.quality) for r in sorted_), strict=True)) if sorted_ else []
             assert [row for row in rows if row[0] is kind] == of_kind
         assert len(rows) == len(wanted)
 
-    def buckets(self, name: str, start_ns: int, end_ns: int, width: int) -> dict[int, tuple[float, tuple[Any, ...]]]:
-        """What one would compute from the list, by bucket: total, and the rest."""
+    def buckets(self, name: str, start_ns: int, end_ns: int, width: int) -> dict[int, tuple[Any, ...]]:
+        """What one would compute from the list, by bucket: total, squares, and the rest."""
         found: dict[int, list[Reading]] = {}
-        for reading in sorted(self.list, key=lambda r: r.time):
+        for reading in sorted(self.has.values(), key=lambda r: r.time):
             if reading.tag == name and start_ns <= reading.time < end_ns:
                 found.setdefault(reading.time // width * width, []).append(reading)
         return {bucket: summary(readings) for bucket, readings in found.items()}
@@ -186,18 +194,19 @@ def columns(part: Any) -> tuple[Kind, list[int], list[Any], list[int]]:
     return batch.kind, part.time.tolist(), part.value.tolist(), part.quality.tolist()
 
 
-def summary(readings: Sequence[Reading]) -> tuple[float, tuple[Any, ...]]:
+def summary(readings: Sequence[Reading]) -> tuple[float, float, tuple[Any, ...]]:
     numbers = [
         (r.time, float(r.value))
         for r in readings
         if r.kind is not Kind.OBJECT and r.quality < 0x4000_0000 and math.isfinite(r.value)
     ]
     if not numbers:
-        return 0.0, (len(readings), 0, None, None, None, 0, None, 0)
+        return 0.0, 0.0, (len(readings), 0, None, None, None, 0, None, 0)
     values = [value for _, value in numbers]
     (early, _), (late, last) = numbers[0], numbers[-1]
     first = [value for time, value in numbers if time == early][-1]
-    return sum(values), (len(readings), len(values), min(values), max(values), first, early, last, late)
+    squares = sum((value - sum(values) / len(values)) ** 2 for value in values)
+    return sum(values), squares, (len(readings), len(values), min(values), max(values), first, early, last, late)
 
 
 HistoryMachine.TestCase.settings = settings(deadline=None, max_examples=18, stateful_step_count=15)

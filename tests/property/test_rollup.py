@@ -53,11 +53,14 @@ class Row:
 
     def columns(self) -> tuple[Any, ...]:
         if not self.numbers:
-            return self.count, 0, None, None, 0.0, None, 0, None, 0
+            return self.count, 0, None, None, 0.0, 0.0, None, 0, None, 0
         values = [value for _, value in self.numbers]
         first, last = self.numbers[0][0], self.numbers[-1][0]
         of_first = [value for time, value in self.numbers if time == first][-1]
-        return self.count, len(values), min(values), max(values), sum(values), of_first, first, values[-1], last
+        mean = math.fsum(values) / len(values)
+        squares = math.fsum((value - mean) ** 2 for value in values)
+        numbers = (self.count, len(values), min(values), max(values), sum(values), squares)
+        return *numbers, of_first, first, values[-1], last
 
 
 def by_hand(batches: Sequence[Batch], bucket_ns: int) -> dict[tuple[int, int], tuple[Any, ...]]:
@@ -82,8 +85,9 @@ def told(rows: Rollup) -> dict[tuple[int, int], tuple[Any, ...]]:
 def assert_same(found: dict[tuple[int, int], tuple[Any, ...]], wanted: dict[tuple[int, int], tuple[Any, ...]]) -> None:
     assert found.keys() == wanted.keys()
     for key, row in wanted.items():
-        assert found[key][:4] + found[key][5:] == row[:4] + row[5:]
+        assert found[key][:4] + found[key][6:] == row[:4] + row[6:]
         assert found[key][4] == pytest.approx(row[4], rel=1e-12, abs=1e-9)
+        assert found[key][5] == pytest.approx(row[5], rel=1e-9, abs=1e-3)
 
 
 @settings(deadline=None, max_examples=200)
@@ -119,7 +123,7 @@ def test_minutes_merge_into_longer_buckets(one: Batch, other: Batch, minutes: in
     width = minutes * MINUTE_NS
     merged = told(merge(rollup(one), rollup(other), width))
     wanted = by_hand([one, other], width)
-    assert_same({key: row[:5] for key, row in merged.items()}, {key: row[:5] for key, row in wanted.items()})
+    assert_same({key: row[:6] for key, row in merged.items()}, {key: row[:6] for key, row in wanted.items()})
 
 
 def test_a_minute_as_one_would_compute_it() -> None:
@@ -132,10 +136,12 @@ def test_a_minute_as_one_would_compute_it() -> None:
     assert rollup(batch).rows() == [
         {
             "series": 3, "bucket": MINUTE_NS, "count": 3, "good": 2, "minimum": 2.0, "maximum": 5.0, "total": 7.0,
+            "squares": 4.5,
             "first": 2.0, "first_time": MINUTE_NS, "last": 5.0, "last_time": MINUTE_NS + 9,
         },
         {
             "series": 3, "bucket": 2 * MINUTE_NS, "count": 1, "good": 1, "minimum": 1.0, "maximum": 1.0, "total": 1.0,
+            "squares": 0.0,
             "first": 1.0, "first_time": 2 * MINUTE_NS, "last": 1.0, "last_time": 2 * MINUTE_NS,
         },
     ]  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from gateway.historian.history import History, Progress
+from gateway.historian.history import History, OtherVersion, Progress
 from gateway.historian.rollup import MINUTE_NS
 from gateway.historian.schema import engine
 from gateway.historian.sink import Historian
@@ -29,6 +29,15 @@ def database(tmp_path: Path) -> Iterator[Engine]:
 
 def values(history: History, path: str = "plant/a/x") -> list[object]:
     return [value for part in history.readings(path, -(2**62), 2**62) for value in part.value.tolist()]
+
+
+def compact(history: History) -> None:
+    for part in history.tail():
+        history.compact(part.shard)
+
+
+def waiting(history: History) -> int:
+    return sum(part.readings for part in history.tail())
 
 
 def test_a_series_keeps_its_number(database: Engine) -> None:
@@ -51,7 +60,7 @@ def test_a_range_has_its_start_and_not_its_end(database: Engine, compacted: bool
     (series,) = history.series([X])
     history.append([Batch.of([series] * 3, [10, 20, 30], [1.0, 2.0, 3.0])], Progress("gw1", "j", 1), 0)
     if compacted:
-        history.compact()
+        compact(history)
 
     def between(start: int, end: int) -> list[float]:
         return [value for part in history.readings("plant/a/x", start, end) for value in part.value.tolist()]
@@ -65,8 +74,8 @@ def test_a_range_has_its_start_and_not_its_end(database: Engine, compacted: bool
 
 def test_an_empty_tail_can_be_compacted(database: Engine) -> None:
     history = History(database)
-    assert history.tail() == (0, 0)
-    assert history.compact() == 0
+    assert history.tail() == []
+    assert history.compact(0) == 0
 
 
 def test_progress_is_kept_by_gateway_and_journal(database: Engine) -> None:
@@ -88,14 +97,75 @@ def test_what_fails_halfway_has_not_happened(database: Engine) -> None:
         history.append([Batch.of([1], 1, [2.0])], Progress("gw1", "j1", 2), 0)
     forbid(database, "tail", "DELETE")
     with pytest.raises(DBAPIError):
-        history.compact()
-    assert (values(history), history.stored("gw1", "j1"), history.tail()[0]) == ([1.0], 1, 1)
+        compact(history)
+    assert (values(history), history.stored("gw1", "j1"), waiting(history)) == ([1.0], 1, 1)
 
 
 def forbid(database: Engine, table: str, what: str) -> None:
     """Let the database refuse something, as if the disk were full at that moment."""
     with database.begin() as db:
         db.execute(text(f"CREATE TRIGGER no_{table} BEFORE {what} ON {table} BEGIN SELECT RAISE(ABORT, 'full'); END"))
+
+
+def store(history: History, *batches: Batch) -> None:
+    history.series([X, Y])
+    history.append(batches, Progress("gw1", "j1", 1), 0)
+
+
+def count(database: Engine, table: str) -> int:
+    with database.connect() as db:
+        return int(db.scalar(text(f"SELECT count(*) FROM {table}")) or 0)
+
+
+def test_tags_that_are_read_together_share_their_times(database: Engine) -> None:
+    history = History(database)
+    store(history, Batch.of([1, 2] * 3, [5, 5, 6, 6, 8, 8], np.arange(6.0)))
+    compact(history)
+    assert (count(database, "chunk"), count(database, "times")) == (2, 1)
+    assert values(history) == [0.0, 2.0, 4.0]
+
+
+def test_times_with_the_same_ends_and_sum_are_not_taken_for_the_same(database: Engine) -> None:
+    history = History(database)
+    times = {1: [0, 3, 5, 9], 2: [0, 2, 6, 9]}
+    store(history, *(Batch.of([series] * 4, time, np.arange(4.0)) for series, time in times.items()))
+    compact(history)
+    found = [part.time.tolist() for path in ("plant/a/x", "plant/a/y") for part in history.readings(path, 0, 99)]
+    assert found == [*times.values()]
+
+
+def test_a_late_reading_goes_into_the_chunk_where_it_belongs(database: Engine) -> None:
+    """Once by time, the roll-ups of its minute and hour corrected, and no chunk more than before."""
+    history = History(database)
+    for start in (0, 60, 120):
+        store(history, Batch.of([1] * 6, (np.arange(6) * 10 + start) * 1_000_000_000, np.arange(6.0) + start))
+        compact(history)
+    for _ in range(2):
+        store(history, Batch.of([1, 1], [65_000_000_000, 70_000_000_000], [1000.0, 2000.0]))
+        compact(history)
+    assert count(database, "chunk") == 3
+    assert values(history)[6:10] == [60.0, 1000.0, 2000.0, 62.0]
+    for width, at in ((MINUTE_NS, 1), (60 * MINUTE_NS, 0)):
+        row = history.aggregate("plant/a/x", 0, 180_000_000_000, width).rows()[at]
+        assert (row["count"], row["maximum"]) == ((7, 2000.0) if at else (19, 2000.0))
+
+
+def test_a_chunk_ends_with_the_day_and_is_not_too_long(database: Engine) -> None:
+    history = History(database)
+    time = np.arange(-10, 9000) * 1_000_000_000
+    store(history, Batch.of([1] * len(time), time, time.astype(float)))
+    compact(history)
+    assert count(database, "chunk") == 3
+    assert values(history) == time.tolist()
+    assert [len(part) for part in history.readings("plant/a/x", -5_000_000_000, 8_500_000_000_000)] == [8505]
+
+
+def test_tables_of_another_version_are_not_touched(database: Engine) -> None:
+    store(History(database), Batch.of([1], 0, [1.0]))
+    with database.begin() as db:
+        db.execute(text("UPDATE version SET number = 9"))
+    with pytest.raises(OtherVersion, match="tables have version 9, this program has 2: give it another database"):
+        History(database).readings("plant/a/x", 0, 1)
 
 
 # --- from the journal ---------------------------------------------------------------------
@@ -152,7 +222,7 @@ def test_a_database_that_refuses_is_away_and_gets_the_same_records_later(databas
 
 
 def test_chores_compact_what_has_waited_and_forget_what_is_too_old(database: Engine) -> None:
-    """The tail is compacted after two minutes, and kept for the hour that is its retention; in virtual time."""
+    """The tail is compacted after ten minutes, and kept for the hour that is its retention; in virtual time."""
 
     async def world() -> list[tuple[int, int]]:
         history = History(database)
@@ -161,9 +231,9 @@ def test_chores_compact_what_has_waited_and_forget_what_is_too_old(database: Eng
         seen = []
         async with asyncio.TaskGroup() as tasks:
             chores = tasks.create_task(sink.chores(lambda: None))
-            for minute in (1, 2, 40, 30):
+            for minute in (9, 2, 40, 30):
                 await asyncio.sleep(60.0 * minute)
-                seen.append((history.tail()[0], len(values(history))))
+                seen.append((waiting(history), len(values(history))))
             chores.cancel()
         return seen
 
@@ -189,4 +259,4 @@ def test_readings_of_the_wildest_times_can_be_stored(database: Engine) -> None:
     for _ in range(2):
         (found,) = history.readings("plant/a/x", -(2**63), 2**63 - 1)
         assert found.time.tolist() == extremes[:3]
-        history.compact()
+        compact(history)
