@@ -2,10 +2,11 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from gateway.contracts import Sink
 from gateway.journal import Cursor, Journal
+from gateway.model import Record
 
 _PLENTY = 200
 """So many records at once mean that the sink is behind: it does not wait for more."""
@@ -25,19 +26,29 @@ async def drain(cursor: Cursor, sink: Sink, up: Callable[[], None], gather_s: fl
 
 
 async def drain_in_doubt(journal: Journal, cursor: Cursor, sink: Sink, up: Callable[[], None], doubt_s: float) -> None:
-    """Hand records to the sink, but confirm them only after some time: what was written in the last `doubt_s` comes
-    again if the sink fails, for a far side that is known to be gone only when it has been gone for a while."""
-    reached = cursor.position
+    """Hand records to the sink, but confirm them only when that is `doubt_s` ago: what was written later comes again if
+    the sink fails, for a far side of which it is known only after a while that it is gone.
+
+    So there are two places in the journal: how far it is written, and the cursor, which reads everything once more.
+    """
+    written_to = due = cursor.position
     now = asyncio.get_running_loop().time
     written: deque[tuple[float, int]] = deque()
+    doubtful: Sequence[Record] = ()
     while True:
-        records, position = await journal.after(reached)
-        if not records and position == reached:
+        records, reached = await journal.after(written_to)
+        if not records and reached == written_to:
             return
         if records:
             await sink.write(records)
             up()
-        reached = position
+        written_to = reached
         written.append((now(), reached))
         while written and written[0][0] <= now() - doubt_s:
-            cursor.position = written.popleft()[1]
+            due = written.popleft()[1]
+        while cursor.position < due:
+            doubtful = doubtful or await cursor.next()
+            if not doubtful or doubtful[-1].position > due:
+                break
+            cursor.confirm()
+            doubtful = ()

@@ -110,11 +110,11 @@ def test_what_was_written_not_long_ago_comes_again_when_the_sink_fails(file: Jou
     async def world() -> tuple[list[list[int]], list[int]]:
         journal = Journal(file, inline, LoopClock())
         cursor = journal.cursor("test")
-        sink = Sink(cursor, failing=[4])
+        sink = Sink(cursor, failing=[7])
         positions = []
 
         async def plant() -> None:
-            for _ in range(5):
+            for _ in range(8):
                 journal.append(0, [Batch.of([0], 0, [1.0])])
                 await asyncio.sleep(10.0)
             journal.close()
@@ -132,5 +132,5 @@ def test_what_was_written_not_long_ago_comes_again_when_the_sink_fails(file: Jou
             tasks.create_task(plant())
         return [written for _, written, _ in sink.taken], positions
 
-    # written at 0, 10, 20 s; at 30 s the write fails, and what was written at 10 and 20 s was not confirmed yet
-    assert simulate(world()) == ([[1], [2], [3], [2, 3, 4], [5]], [1, 1])
+    # the cursor reads 1 to 3 at 20 s, when 1 is due, and confirms them at 40 s, when 3 is; at 60 s the write fails
+    assert simulate(world()) == ([[1], [2], [3], [4], [5], [6], [4, 5, 6, 7], [8]], [3, 3])
