@@ -229,9 +229,7 @@ class Probe:
         """Subscribe anew: what comes at once was retained."""
         async with connect(url, f"gateway-sparkplug-check-{os.getpid()}-again") as mqtt:
             who = self.watch.names
-            for verb in (*names.NODE_VERBS, *names.DEVICE_VERBS):
-                device = "+" if verb in names.DEVICE_VERBS else ""
-                await mqtt.watch(who.topic(verb, device), self._stale)
+            await mqtt.watch(f"{NAMESPACE}/{who.group}/+/{who.node}/#", self._stale)
             await asyncio.sleep(_CALM_S / 2)
 
     def _stale(self, topic: str, payload: bytes, retained: bool, qos: int) -> None:

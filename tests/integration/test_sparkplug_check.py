@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
+from gateway.bench import pipeline
 from gateway.bus.mqtt import Message, connect
 from gateway.clock import SystemClock
 from tests import servers
 from tests.edge import ddata, nbirth
-from tests.integration.process import GatewayProcess, command, plant, write
+from tests.integration.process import GatewayProcess, alive, command, plant, write
 
 NODE = "acme:test/gw1"
 
@@ -76,6 +77,16 @@ async def test_this_gateway_passes_all_that_it_can_be_asked_for(tmp_path: Path) 
     assert code == 0
     # no MQTT 5, no node metrics, one server, no data sets and templates, and nothing in its data that has not changed
     assert numbers(checks, "not seen") <= {6, 26, 35, 36, 40, 44, 50, 57, 60, 61, 62, 63}
+
+
+async def test_with_the_embedded_broker_it_passes_too(tmp_path: Path) -> None:
+    with pipeline.devices(1, 100) as ports:
+        keys = plant(tmp_path, ports, bus=None, tags=100, sparkplug={"primary_host": "scada"})
+        async with alive(write(tmp_path / "plant.yaml", keys)) as gateway:
+            code, checks = await Check(gateway.ready["mqtt"], "--seconds", "2", "--host", "scada").result()
+    assert {number: checks[number]["examples"] for number in numbers(checks, "fail")} == {}
+    assert code == 0
+    assert {13, 34, 39, 51, 52, 53, 54, 55, 56, 58, 64, 66} <= numbers(checks, "pass")
 
 
 @asynccontextmanager
