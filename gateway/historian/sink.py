@@ -19,6 +19,7 @@ _CHORES_S = 5.0
 _FORGET_EVERY = 120
 """What is too old is deleted every ten minutes."""
 _TRANSACTION_READINGS = 100_000
+_POSITION_BITS = 40
 _TAIL_AGE_NS = 600_000_000_000
 """A shard is compacted when its oldest reading has waited for ten minutes: that makes long chunks, but a query reads
 all of a shard's tail."""
@@ -74,10 +75,11 @@ class Historian:
         if self._stored is None:
             self._stored = self._history.stored(self._gateway, self._journal)
         stored = 0
-        for group in _groups([record for record in records if record.position > self._stored]):
+        new = [record for record in records if not _known(record, self._stored)]
+        for group in _groups(new):
             batches = [self._by_series(batch) for record in group for batch in record.batches]
-            self._history.append(batches, Progress(self._gateway, self._journal, group[-1].position), now_ns)
-            self._stored = group[-1].position
+            self._history.append(batches, Progress(self._gateway, self._journal, _place(group[-1])), now_ns)
+            self._stored = _place(group[-1])
             stored += sum(map(len, batches))
         return stored
 
@@ -94,6 +96,19 @@ class Historian:
             for waiting in self._history.tail()
             if waiting.readings >= COMPACT_READINGS or now_ns - waiting.oldest_ns > _TAIL_AGE_NS
         ]
+
+
+def _place(record: Record) -> int:
+    """The place of a record among all that a journal ever had: its boot counts more than its position.
+
+    A power cut may take the last positions from the journal, but not from history, and the next boot gives them again.
+    """
+    return record.boot << _POSITION_BITS | record.position
+
+
+def _known(record: Record, stored: int) -> bool:
+    """Whether a record is stored already; what was written before boots counted is a plain position."""
+    return _place(record) <= stored or record.position <= stored < 1 << _POSITION_BITS
 
 
 def _groups(records: Sequence[Record]) -> Iterator[Sequence[Record]]:

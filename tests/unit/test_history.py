@@ -194,6 +194,27 @@ def test_records_that_come_again_are_stored_once(database: Engine) -> None:
     assert values(History(database)) == [0.1, 0.2, 0.3, 0.4]
 
 
+def test_positions_that_a_power_cut_took_from_the_journal_are_other_records_when_they_are_given_again(
+    database: Engine,
+) -> None:
+    async def world() -> None:
+        await historian(database, Catalog([X])).write([record(n, n / 10) for n in (1, 2, 3)])
+        after = historian(database, Catalog([X]))  # the journal has only records 1 and 2, and goes on with 3
+        again = Record(3, 0, 2, 3, 0, (Batch.of([0], 30, [0.9]),))
+        await after.write([record(2, 0.2), again, record(40, 1.0, boot=2)])
+
+    simulate(world())
+    assert values(History(database)) == [0.1, 0.2, 0.3, 0.9, 1.0]
+
+
+def test_progress_from_before_boots_counted_is_understood(database: Engine) -> None:
+    history = History(database)
+    history.prepare()
+    history.append([], Progress("gw1", "j1", 2), 0)
+    simulate(historian(database, Catalog([X])).write([record(n, n / 10) for n in (1, 2, 3)]))
+    assert values(History(database)) == [0.3]
+
+
 def test_a_tag_that_is_new_gets_its_series_when_it_comes(database: Engine) -> None:
     async def world() -> None:
         catalog = Catalog([X])
