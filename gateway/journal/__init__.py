@@ -8,7 +8,9 @@ has confirmed. A far side that is down costs nothing but log space.
     limits.py   what is bounded, and what is lost at the bound
     cursor.py   how far somebody has read
     witness.py  who is told of every record on its way
-    file.py     one SQLite file: tables, transactions, trimming, damage
+    file.py     one SQLite file: tables, transactions, trimming
+    seal.py     the checksum of a row
+    salvage.py  what can be saved of a damaged file
 
 It knows the model and the contracts, not who reads it or why.
 """

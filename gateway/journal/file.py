@@ -1,29 +1,35 @@
 """The journal on disk: one SQLite file in WAL mode. Blocking; one thread at a time.
 
-    journal(id, format, boot)                               one row; boot counts how often the file was opened
-    asset(number, path, sequence)                           sequence of the asset's newest record
-    tag(number, path, asset, name)                          the numbering of the Catalog, for ever
-    record(position, asset, boot, sequence, received, data) one row per emission, data as in model/encoding.py
-    cursor(name, position)                                  everything up to position is confirmed
+    journal(id, format, boot, seal)                         one row; boot counts how often the file was opened
+    asset(number, path, sequence, seal)                     sequence of the asset's newest record
+    tag(number, asset, name, seal)                          the numbering of the Catalog, for ever
+    record(position, asset, boot, sequence, received, data, seal)
+                                                            one row per emission, data as in model/encoding.py
+    cursor(name, position, seal)                            everything up to position is confirmed
 
 A commit writes the WAL without fsync, so it survives the death of the process; `sync` is what bounds the loss of a
-power cut. The file is locked, because two gateways on one journal would give the same sequence twice. A file that
-SQLite cannot read is set aside under another name and reported, and a new one is begun: the gateway must come up. A
-record whose checksum is wrong is skipped, counted and reported.
+power cut. The file is locked, because two gateways on one journal would give the same sequence twice. A file in which
+SQLite finds damage, or a seal is wrong that all depends on, is set aside under another name and reported, and what can
+be saved of it, row by row, begins a new one: the gateway must come up. A record whose seal or checksum is wrong is
+skipped, counted and reported.
 """
 
 import logging
 import os
+import secrets
+import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate, takewhile
 from pathlib import Path
 from typing import Final
 
+from gateway.journal.salvage import refill, salvage
+from gateway.journal.seal import RECORD, seal
 from gateway.model import Catalog, Record
 from gateway.model.encoding import Damaged, decode, encode
 from gateway.sqlite import DamagedFile, opened, set_aside
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 _TRIM_ROWS_MAX: Final = 5_000  # per transaction, so that trimming never holds up a commit for long
 _STRETCH_BYTES: Final = 8 << 13
 """How much is left between two gaps when the journal is thinned out: eight pages."""
@@ -31,16 +37,17 @@ _ROW_BYTES: Final = 40
 """About what a row takes beside its data."""
 _EVER: Final = (1 << 63) - 1
 _SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS journal (id TEXT NOT NULL, format INTEGER NOT NULL, boot INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS journal (
+    id TEXT NOT NULL, format INTEGER NOT NULL, boot INTEGER NOT NULL, seal INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS asset (
-    number INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, sequence INTEGER NOT NULL);
+    number INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, sequence INTEGER NOT NULL, seal INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS tag (
-    number INTEGER PRIMARY KEY, asset TEXT NOT NULL, name TEXT NOT NULL, UNIQUE (asset, name));
+    number INTEGER PRIMARY KEY, asset TEXT NOT NULL, name TEXT NOT NULL, seal INTEGER NOT NULL, UNIQUE (asset, name));
 CREATE TABLE IF NOT EXISTS record (
     position INTEGER PRIMARY KEY AUTOINCREMENT, asset INTEGER NOT NULL, boot INTEGER NOT NULL,
-    sequence INTEGER NOT NULL, received INTEGER NOT NULL, data BLOB NOT NULL);
+    sequence INTEGER NOT NULL, received INTEGER NOT NULL, data BLOB NOT NULL, seal INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS record_by_sequence ON record (asset, sequence);
-CREATE TABLE IF NOT EXISTS cursor (name TEXT PRIMARY KEY, position INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS cursor (name TEXT PRIMARY KEY, position INTEGER NOT NULL, seal INTEGER NOT NULL);
 """
 
 log = logging.getLogger(__name__)
@@ -54,10 +61,10 @@ class JournalFile:
         self.damaged = 0
         try:
             self._db = opened(path, _SCHEMA)
+            self._check()
         except DamagedFile as error:
-            aside = set_aside(path)
-            log.error("journal %s is damaged (%s); set aside as %s, a new one is begun", path, error, aside.name)
-            self._db = opened(path, _SCHEMA)
+            self._db = self._saved(set_aside(path), error)
+        self._paths: dict[int, str] = dict(self._db.execute("SELECT number, path FROM asset"))
         self.id, self.boot = self._begin()
         self._wal = os.open(f"{path}-wal", os.O_RDWR)
         self.last = self._last()
@@ -77,11 +84,18 @@ class JournalFile:
 
     def save(self, catalog: Catalog) -> None:
         """Store the numbers of all tags and assets; what has been stored before stays."""
+        self._paths = dict(enumerate(catalog.assets))
         with self._db:
-            self._db.executemany("INSERT OR IGNORE INTO asset VALUES (?, ?, 0)", list(enumerate(catalog.assets)))
             self._db.executemany(
-                "INSERT OR IGNORE INTO tag VALUES (?, ?, ?)",
-                [(number, tag.asset, tag.name) for number, tag in enumerate(catalog.tags)],
+                "INSERT OR IGNORE INTO asset VALUES (?, ?, 0, ?)",
+                [(number, path, seal("asset", number, path, 0)) for number, path in self._paths.items()],
+            )
+            self._db.executemany(
+                "INSERT OR IGNORE INTO tag VALUES (?, ?, ?, ?)",
+                [
+                    (number, tag.asset, tag.name, seal("tag", number, tag.asset, tag.name))
+                    for number, tag in enumerate(catalog.tags)
+                ],
             )
 
     def sequences(self) -> dict[int, int]:
@@ -95,15 +109,18 @@ class JournalFile:
 
         Raises sqlite3.OperationalError if the disk is full or fails; nothing of it is written then.
         """
-        rows = [(r.position, r.asset, r.boot, r.sequence, r.received, encode(r.batches)) for r in records]
+        rows = [_row(record) for record in records]
         newest = {r.asset: r.sequence for r in records}
         with self._db:
-            self._db.executemany("INSERT INTO record VALUES (?, ?, ?, ?, ?, ?)", rows)
+            self._db.executemany("INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
             self._db.executemany(
-                "UPDATE asset SET sequence = ? WHERE number = ?",
-                [(sequence, asset) for asset, sequence in newest.items()],
+                "UPDATE asset SET sequence = ?, seal = ? WHERE number = ?",
+                [(n, seal("asset", asset, self._paths.get(asset, ""), n), asset) for asset, n in newest.items()],
             )
-            self._db.executemany("INSERT OR REPLACE INTO cursor VALUES (?, ?)", list(cursors.items()))
+            self._db.executemany(
+                "INSERT OR REPLACE INTO cursor VALUES (?, ?, ?)",
+                [(name, position, seal("cursor", name, position)) for name, position in cursors.items()],
+            )
         return sum(len(row[5]) for row in rows)
 
     def read(self, after: int, upto: int, records_max: int) -> tuple[list[Record], int]:
@@ -208,25 +225,60 @@ class JournalFile:
 
     def _begin(self) -> tuple[str, int]:
         with self._db:
-            self._db.execute(
-                "INSERT INTO journal SELECT lower(hex(randomblob(8))), ?, 0 WHERE NOT EXISTS (SELECT 1 FROM journal)",
-                (FORMAT,),
-            )
-            identity, version, boot = self._db.execute("SELECT id, format, boot FROM journal").fetchone()
+            found = self._db.execute("SELECT id, format, boot FROM journal").fetchone()
+            identity, version, boot = found or (secrets.token_hex(8), FORMAT, 0)
             if version != FORMAT:
                 raise OSError(f"journal {self.path} has format {version}, this program reads {FORMAT}")
-            self._db.execute("UPDATE journal SET boot = ?", (boot + 1,))
+            self._write_identity(identity, boot + 1)
         return identity, boot + 1
+
+    def _write_identity(self, identity: str, boot: int) -> None:
+        self._db.execute("DELETE FROM journal")
+        sealed = seal("journal", identity, FORMAT, boot)
+        self._db.execute("INSERT INTO journal VALUES (?, ?, ?, ?)", (identity, FORMAT, boot, sealed))
+
+    def _check(self) -> None:
+        """Raise DamagedFile if a row is not what was written; records are looked at when they are read."""
+        for table in ("journal", "asset", "tag", "cursor"):
+            for *fields, sealed in self._db.execute(f"SELECT * FROM {table}"):
+                if sealed != seal(table, *fields):
+                    self._db.close()
+                    raise DamagedFile(f"a row of table {table} is not what was written")
+
+    def _saved(self, aside: Path, error: Exception) -> sqlite3.Connection:
+        """A new file with what can be saved of the old one."""
+        found = salvage(aside)
+        self._db = db = opened(self.path, _SCHEMA)
+        with db:
+            refill(db, found)
+            if found.journal:
+                self._write_identity(*found.journal)
+        log.error(
+            "journal %s is damaged (%s); set aside as %s, %d records of it are saved in a new one",
+            self.path,
+            error,
+            aside.name,
+            len(found.records),
+        )
+        return db
 
     def _last(self) -> int:
         """The newest position ever given, also if its record has been trimmed."""
         row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'record'").fetchone()
         return int(row[0]) if row else 0
 
-    def _intact(self, rows: Iterable[tuple[int, int, int, int, int, bytes]]) -> Iterable[Record]:
-        for position, asset, boot, sequence, received, data in rows:
+    def _intact(self, rows: Iterable[tuple[int, int, int, int, int, bytes, int]]) -> Iterable[Record]:
+        for position, asset, boot, sequence, received, data, sealed in rows:
             try:
+                if sealed != seal(RECORD, position, asset, boot, sequence, received, data[:4]):
+                    raise Damaged("its seal is wrong")
                 yield Record(position, asset, boot, sequence, received, decode(data))
             except Damaged as error:
                 self.damaged += 1
                 log.error("journal record %d of boot %d is lost: %s", position, boot, error)
+
+
+def _row(record: Record) -> tuple[int, int, int, int, int, bytes, int]:
+    data = encode(record.batches)
+    head = (record.position, record.asset, record.boot, record.sequence, record.received)
+    return (*head, data, seal(RECORD, *head, data[:4]))

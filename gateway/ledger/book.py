@@ -98,7 +98,7 @@ class Ledger:
             for record in _records(file, self._reached.get(sink, position), position):
                 if (row := self._row_of(record)) is not None:
                     row.at(sink).delivered += len(record)
-            self._reached[sink] = max(position, self._reached.get(sink, 0))
+            self._reached[sink] = min(file.last, max(position, self._reached.get(sink, 0)))  # after a power cut
         self._reached[_COMMITTED] = file.last
         return alive_ns
 

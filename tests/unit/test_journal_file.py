@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from gateway.journal import JournalFile
+from gateway.journal.seal import seal
 from gateway.model import Batch, Catalog, Record, Tag
 from tests.property.strategies import rows
 
@@ -232,9 +233,10 @@ def test_a_journal_of_another_format_is_refused(path: Path) -> None:
     with opened(path):
         pass
     with sqlite3.connect(path) as db:
-        db.execute("UPDATE journal SET format = 2")
+        (identity,) = db.execute("SELECT id FROM journal").fetchone()
+        db.execute("UPDATE journal SET format = 3, seal = ?", (seal("journal", identity, 3, 1),))
     db.close()
-    with pytest.raises(OSError, match="format 2, this program reads 1"):
+    with pytest.raises(OSError, match="format 3, this program reads 2"):
         JournalFile(path)
 
 
