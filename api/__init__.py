@@ -5,7 +5,9 @@ app.py        the application: routes, errors, tokens, headers
 problems.py   every error as problem+json (RFC 9457)
 times.py      points in time as people and programs write them
 browse.py     /api/v1/assets, tags, devices
-readings.py   /api/v1/values, history
+readings.py   /api/v1/values
+history.py    /api/v1/history
+forms.py      JSON, lines of JSON, CSV; ETags
 writes.py     /api/v1/writes: the one thing that changes the plant
 stream.py     /api/v1/stream: values as they change (server-sent events)
 health.py     /livez /readyz /healthz /metrics

@@ -88,9 +88,26 @@ class Aggregates(Protocol):
     @property
     def total(self) -> NDArray[np.float64]: ...
     @property
+    def squares(self) -> NDArray[np.float64]: ...
+    @property
     def first(self) -> NDArray[np.float64]: ...
     @property
     def last(self) -> NDArray[np.float64]: ...
+
+
+class Summary(Protocol):
+    """Aggregates, and beside them, of shape (m,): what is weighted by time, and the seconds of each state."""
+
+    @property
+    def rollup(self) -> Aggregates: ...
+    @property
+    def held(self) -> NDArray[np.float64]: ...
+    @property
+    def time_mean(self) -> NDArray[np.float64]: ...
+    @property
+    def changes(self) -> NDArray[np.int64]: ...
+    @property
+    def states(self) -> Mapping[str, NDArray[np.float64]]: ...
 
 
 class Written(Protocol):
@@ -146,8 +163,23 @@ class Plant(Protocol):
         """
         ...
 
-    async def readings(self, path: str, start_ns: int, end_ns: int) -> Sequence[Readings]:
-        """Return history in [start, end), one Readings per kind of value. Raises ConnectionError without a database."""
+    async def readings(self, path: str, start_ns: int, end_ns: int, most: int | None = None) -> Sequence[Readings]:
+        """Return history in [start, end), one Readings per kind of value. Raises ConnectionError without a database.
+
+        With `most` the range may end earlier, but not before it has so many.
+        """
+        ...
+
+    async def at(self, path: str, time_ns: int, *, usable: bool) -> Readings | None:
+        """Return the last reading at or before a time, the last good one if `usable`, as Readings of one."""
+        ...
+
+    async def summary(self, path: str, start_ns: int, end_ns: int, bucket_ns: int) -> Summary | None:
+        """Return what the readings come to per bucket of any width. Raises ValueError if they are too many."""
+        ...
+
+    async def picture(self, path: str, start_ns: int, end_ns: int, method: str, points: int) -> Readings | None:
+        """Return so many good numbers, chosen by `lttb` or `minmax`. Raises ValueError if there are too many."""
         ...
 
     async def aggregate(self, path: str, start_ns: int, end_ns: int, bucket_ns: int) -> Aggregates:

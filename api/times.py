@@ -29,7 +29,7 @@ def _time_ns(text: str, now_ns: int) -> int:
     if text == "now":
         return now_ns
     if text.startswith("-"):
-        return now_ns - round(seconds(text[1:]) * 1e9)
+        return now_ns - round(min(seconds(text[1:]) * 1e9, 2.0 * _LAST_NS))
     if _MS.fullmatch(text):
         return int(text) * 1_000_000
     try:

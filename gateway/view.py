@@ -12,6 +12,7 @@ from gateway.contracts import Clock, Offload
 from gateway.historian.chunk import Readings
 from gateway.historian.history import History
 from gateway.historian.rollup import Rollup
+from gateway.historian.summary import Summary, lttb, minmax
 from gateway.hub import Hub
 from gateway.journal import Journal
 from gateway.latest import Latest
@@ -106,8 +107,18 @@ class View:
             raise ConnectionError(str(error)) from error
         return [(key, row.described()) for key, row in found]
 
-    async def readings(self, path: str, start_ns: int, end_ns: int) -> Sequence[Readings]:
-        return await self._ask(lambda history: history.readings(path, start_ns, end_ns))
+    async def readings(self, path: str, start_ns: int, end_ns: int, most: int | None = None) -> Sequence[Readings]:
+        return await self._ask(lambda history: history.readings(path, start_ns, end_ns, most))
+
+    async def at(self, path: str, time_ns: int, *, usable: bool) -> Readings | None:
+        return await self._ask(lambda history: history.at(path, time_ns, usable=usable))
+
+    async def summary(self, path: str, start_ns: int, end_ns: int, bucket_ns: int) -> Summary | None:
+        return await self._ask(lambda history: history.summary(path, start_ns, end_ns, bucket_ns))
+
+    async def picture(self, path: str, start_ns: int, end_ns: int, method: str, points: int) -> Readings | None:
+        choose = {"lttb": lttb, "minmax": minmax}[method]
+        return await self._ask(lambda history: history.picture(path, start_ns, end_ns, choose, points))
 
     async def aggregate(self, path: str, start_ns: int, end_ns: int, bucket_ns: int) -> Rollup:
         return await self._ask(lambda history: history.aggregate(path, start_ns, end_ns, bucket_ns))

@@ -1,8 +1,12 @@
 """The historian: every reading, kept in columns, and asked for by time.
 
-    chunk.py    readings of one series as compressed bytes, and back       pure
-    rollup.py   readings of many series to one row per series and minute   pure
+    chunk.py    readings of many series as compressed bytes, and back        pure
+    rollup.py   readings of many series to one row per series and minute     pure
+    summary.py  what readings of one series come to, and pictures of them    pure
     schema.py   the tables, one schema for SQLite and PostgreSQL
+    tail.py     what arrived, as it arrived
+    compact.py  from there to chunks and roll-ups
+    ask.py      readings of a series out of both
     history.py  the database: append, compact, query, retention
     sink.py     from the journal's cursor into the database
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Connection, Table, and_, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, delete, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.historian import chunk as coding
@@ -69,18 +69,29 @@ def once(batch: Batch) -> Batch:
 
 
 def chunks_of(db: Connection, series: int, start_ns: int, end_ns: int) -> Iterator[tuple[Kind, Readings]]:
-    """Return the chunks of a series that may have readings in [start, end), whole, by kind and time."""
+    """Return the chunks of a series that may have readings in [start, end), whole, by the time of their first."""
+    return _decoded(db, _with_times(within(series, tuple(Kind), start_ns, end_ns)).order_by(schema.chunk.c.first_time))
+
+
+def chunks_before(db: Connection, series: int, kind: Kind, time_ns: int) -> Iterator[tuple[Kind, Readings]]:
+    """Return the chunks of a series and kind that begin at or before a time, whole, the last one first."""
+    chunk = schema.chunk.c
+    mine = (chunk.series == series) & (chunk.kind == int(kind)) & (chunk.first_time <= time_ns)
+    return _decoded(db, _with_times(mine).order_by(chunk.first_time.desc()))
+
+
+def _with_times(which: ColumnElement[bool]) -> Select[Any]:
     table = schema.chunk
-    rows = db.execute(
-        select(table.c.data, schema.times.c.data)
-        .join(schema.times, schema.times.c.id == table.c.times)
-        .where(_within(series, tuple(Kind), start_ns, end_ns))
-        .order_by(table.c.kind, table.c.first_time)
-    )
-    return (coding.decode(data, coding.decode_times(times)) for data, times in rows)
+    both = select(table.c.data, schema.times.c.data).join(schema.times, schema.times.c.id == table.c.times)
+    return both.where(which)
 
 
-def _within(series: int, kinds: Sequence[Kind], start_ns: int, end_ns: int) -> ColumnElement[bool]:
+def _decoded(db: Connection, rows: Select[Any]) -> Iterator[tuple[Kind, Readings]]:
+    found = db.execute(rows, execution_options={"yield_per": 32})  # whoever asks may not want all
+    return (coding.decode(data, coding.decode_times(times)) for data, times in found)
+
+
+def within(series: int, kinds: Sequence[Kind], start_ns: int, end_ns: int) -> ColumnElement[bool]:
     """Which chunks may have readings in [start, end); as no chunk is longer than a day, the index finds them."""
     chunk = schema.chunk.c
     return and_(
@@ -191,24 +202,17 @@ def _merge_late(db: Connection, late: Batch) -> None:
     series, kind = int(late.tag[0]), late.kind
     heads = db.execute(
         select(table.c.id, table.c.first_time)
-        .where(_within(series, (kind,), int(late.time[0]), int(late.time[-1]) + 1))
+        .where(within(series, (kind,), int(late.time[0]), int(late.time[-1]) + 1))
         .order_by(table.c.first_time)
     ).all()
     at = np.searchsorted(np.array([first for _, first in heads], np.int64), late.time, "right") - 1
     merged = [late.where(at < 0)] if (at < 0).any() else []
     for k in np.unique(at[at >= 0]).tolist():
-        old = _chunk(db, heads[k].id)
+        _, old = next(_decoded(db, _with_times(table.c.id == heads[k].id)))
         merged.append(once(Batch.join([batch_of(series, old), late.where(at == k)])))
         db.execute(delete(table).where(table.c.id == heads[k].id))
     for run in merged:  # each on its own: other chunks may lie between them
         _insert_chunks(db, run)
-
-
-def _chunk(db: Connection, id_: int) -> Readings:
-    table = schema.chunk
-    both = select(table.c.data, schema.times.c.data).join(schema.times, schema.times.c.id == table.c.times)
-    data, times = db.execute(both.where(table.c.id == id_)).one()
-    return coding.decode(data, coding.decode_times(times))[1]
 
 
 # --- roll-ups -----------------------------------------------------------------------------

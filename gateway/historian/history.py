@@ -8,23 +8,27 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import zstandard
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.historian import schema
+from gateway.historian.ask import FIRST_NS, count, joined, last_at, readings_of
 from gateway.historian.chunk import Readings
-from gateway.historian.compact import SHARD_SERIES, batch_of, chunks_of, numbers, rollup_of, store, upsert
+from gateway.historian.compact import batch_of, numbers, rollup_of, store, upsert
 from gateway.historian.rollup import HOUR_NS, MINUTE_NS, Rollup, merge, rollup_sorted
+from gateway.historian.summary import Choose, Summary, summarise
+from gateway.historian.tail import tail_batches, tail_of, tail_rows
 from gateway.model import Batch, Kind, Tag
 from gateway.model.batch import join_kinds
-from gateway.model.encoding import decode, encode
 
 COMPACT_READINGS: Final = 250_000
 """Readings of a shard that are worth a compaction, some thousand of each series; it takes twice as many at the most."""
 _SERIES_ROWS: Final = 5_000
 """Series that one statement makes, so that those of a large plant are not all in memory as rows."""
+READINGS_MAX: Final = 10_000_000
+"""Readings from which something is computed at once, some 300 MB."""
+_LAST_NS: Final = 2**63 - 1
 _NO_SERIES: Final = 0
 """No series has this id: a path that has no history."""
 
@@ -102,7 +106,7 @@ class History:
         joined = join_kinds(batches)
         with self._engine.begin() as db:
             if joined:
-                db.execute(insert(schema.tail), list(_tail_rows(joined, now_ns)))
+                db.execute(insert(schema.tail), list(tail_rows(joined, now_ns)))
             table = schema.progress
             row = {"gateway": progress.gateway, "journal": progress.journal, "position": progress.position}
             statement = upsert(db, table).values(row)
@@ -125,7 +129,7 @@ class History:
             if n:
                 these = (table.c.shard == shard) & (table.c.id <= last)
                 rows = db.scalars(select(table.c.data).where(these).order_by(table.c.id))
-                store(db, shard, [batch for data in rows for batch in _tail_batches(data)])
+                store(db, shard, [batch for data in rows for batch in tail_batches(data)])
                 db.execute(delete(table).where(these))
         return n
 
@@ -157,14 +161,49 @@ class History:
 
     # --- asking ---------------------------------------------------------------------------
 
-    def readings(self, path: str, start_ns: int, end_ns: int) -> list[Readings]:
+    def readings(self, path: str, start_ns: int, end_ns: int, most: int | None = None) -> list[Readings]:
         """Return the readings in [start, end) of a path by time, one Readings for each kind of value that it had.
 
-        Of readings with the same time and kind there is one, that which came last.
+        Of readings with the same time and kind there is one, that which came last. With `most`, the range may end
+        earlier, but not before it has so many.
         """
         self.prepare()
         with self._engine.connect() as db:
-            return list(_readings(db, self._series.get(path, _NO_SERIES), start_ns, end_ns).values())
+            return list(readings_of(db, self._series.get(path, _NO_SERIES), start_ns, end_ns, most).values())
+
+    def at(self, path: str, time_ns: int, *, usable: bool = False) -> Readings | None:
+        """Return the last reading at or before a time, as Readings of one; with `usable` the last good one."""
+        self.prepare()
+        with self._engine.connect() as db:
+            return last_at(db, self._series.get(path, _NO_SERIES), time_ns, usable)
+
+    def summary(self, path: str, start_ns: int, end_ns: int, bucket_ns: int) -> Summary | None:
+        """Return what the readings of [start, end) come to per bucket, from the readings themselves; None without any.
+
+        Takes readings of several kinds as numbers. Raises ValueError if they are more than READINGS_MAX.
+        """
+        self.prepare()
+        series = self._series.get(path, _NO_SERIES)
+        with self._engine.connect() as db:
+            _check_count(db, series, start_ns, end_ns)
+            before = last_at(db, series, start_ns - 1, usable=False)
+            found = list(readings_of(db, series, start_ns, end_ns).values())
+        parts = [part for part in (before, *found) if part is not None]
+        return summarise(_as_one(parts), start_ns, end_ns, bucket_ns) if parts else None
+
+    def picture(self, path: str, start_ns: int, end_ns: int, choose: Choose, points: int) -> Readings | None:
+        """Return as many good numbers of [start, end) as a picture needs, as floats; None without any."""
+        self.prepare()
+        series = self._series.get(path, _NO_SERIES)
+        with self._engine.connect() as db:
+            _check_count(db, series, start_ns, end_ns)
+            parts = list(readings_of(db, series, start_ns, end_ns).values())
+        every = numbers([batch_of(0, part) for part in parts]) if parts else Batch.of([], [], np.empty(0))
+        usable = every.where(every.good & np.isfinite(every.value))
+        if not len(usable):
+            return None
+        shown = usable.take(choose(usable.time, usable.value, points))
+        return Readings(shown.time, shown.value, shown.quality)
 
     def aggregate(self, path: str, start_ns: int, end_ns: int, bucket_ns: int) -> Rollup:
         """Return one row per bucket within [start, end), from the roll-ups; `bucket_ns` is a number of minutes.
@@ -178,17 +217,30 @@ class History:
         end_ns += -end_ns % bucket_ns
         table, unit_ns = (schema.rollup_1m, MINUTE_NS) if bucket_ns % HOUR_NS else (schema.rollup_1h, HOUR_NS)
         with self._engine.connect() as db:
-            recent = [batch.time for batch in _tail_of(db, series, start_ns, end_ns)]
+            recent = [batch.time for batch in tail_of(db, series, start_ns, end_ns)]
             within = (table.c.series == series, table.c.bucket >= start_ns, table.c.bucket < end_ns)
             rows = rollup_of(db.execute(select(table).where(*within).order_by(table.c.bucket)).all())
             if recent:
                 touched = np.unique(np.concatenate(recent) // unit_ns) * unit_ns
-                found = _readings(db, series, int(touched[0]), int(touched[-1]) + unit_ns)
+                found = readings_of(db, series, int(touched[0]), int(touched[-1]) + unit_ns)
                 fresh = rollup_sorted(numbers([batch_of(series, part) for part in found.values()]), unit_ns)
                 rows = merge(
                     rows.where(~np.isin(rows.bucket, touched)), fresh.where(np.isin(fresh.bucket, touched)), unit_ns
                 )
         return merge(rows, rollup_of(()), bucket_ns)
+
+
+def _check_count(db: Connection, series: int, start_ns: int, end_ns: int) -> None:
+    if (n := count(db, series, start_ns, end_ns)) > READINGS_MAX:
+        raise ValueError(f"the range has {n} readings, more than {READINGS_MAX} are not computed at once: shorten it")
+
+
+def _as_one(parts: Sequence[Readings]) -> Readings:
+    """Readings of one kind as they are, of several as numbers."""
+    if len({part.value.dtype for part in parts}) > 1:
+        every = numbers([batch_of(0, part) for part in parts])
+        parts = [Readings(every.time, every.value, every.quality)]
+    return joined(parts, FIRST_NS, _LAST_NS)
 
 
 def _slices(tags: Sequence[Tag], size: int) -> Iterator[Sequence[Tag]]:
@@ -208,77 +260,6 @@ def _check_version(db: Connection) -> None:
 
 def _known_series(db: Connection) -> list[tuple[str, int]]:
     return [(row.path, row.id) for row in db.execute(select(schema.series.c.path, schema.series.c.id))]
-
-
-def _tail_rows(batches: Sequence[Batch], now_ns: int) -> Iterator[dict[str, Any]]:
-    """A row of the tail for each shard that has readings."""
-    by_shard: dict[int, list[Batch]] = {}
-    for batch in batches:
-        for shard, part in _shards(batch):
-            by_shard.setdefault(shard, []).append(part)
-    compress = zstandard.ZstdCompressor(level=1).compress
-    for shard, parts in by_shard.items():
-        yield {
-            "shard": shard,
-            "received": now_ns,
-            "first_time": min(int(part.time.min()) for part in parts),
-            "last_time": max(int(part.time.max()) for part in parts),
-            "n": sum(map(len, parts)),
-            "data": compress(encode(parts)),
-        }
-
-
-def _shards(batch: Batch) -> Iterator[tuple[int, Batch]]:
-    shard = batch.tag // SHARD_SERIES
-    order = np.argsort(shard, kind="stable")
-    shard, ordered = shard[order], batch.take(order)
-    starts = np.flatnonzero(np.append(True, shard[1:] != shard[:-1])[: len(batch)])
-    for a, b in zip(starts, np.append(starts, len(batch))[1:], strict=True):
-        rows = slice(a, b)
-        yield int(shard[a]), Batch(ordered.tag[rows], ordered.time[rows], ordered.value[rows], ordered.quality[rows])
-
-
-def _tail_batches(data: bytes) -> tuple[Batch, ...]:
-    return decode(zstandard.ZstdDecompressor().decompress(data))
-
-
-def _tail_of(db: Connection, series: int, start_ns: int, end_ns: int) -> Iterator[Batch]:
-    """The readings of one series that are still in the tail, as they came."""
-    table = schema.tail
-    mine = (table.c.shard == series // SHARD_SERIES, table.c.last_time >= start_ns, table.c.first_time < end_ns)
-    for data in db.scalars(select(table.c.data).where(*mine).order_by(table.c.id)):
-        for batch in _tail_batches(data):
-            found = batch.where((batch.tag == series) & (batch.time >= start_ns) & (batch.time < end_ns))
-            if len(found):
-                yield found
-
-
-def _readings(db: Connection, series: int, start_ns: int, end_ns: int) -> dict[Kind, Readings]:
-    """The readings of a series in [start, end), by kind; none for a kind without any.
-
-    The tail is read first: what is compacted meanwhile is then seen twice, and never missed.
-    """
-    tail = list(_tail_of(db, series, start_ns, end_ns))
-    by_kind: dict[Kind, list[Readings]] = {}
-    for kind, part in chunks_of(db, series, start_ns, end_ns):
-        by_kind.setdefault(kind, []).append(part)
-    for batch in tail:
-        by_kind.setdefault(batch.kind, []).append(Readings(batch.time, batch.value, batch.quality))
-    found = {kind: _joined(parts, start_ns, end_ns) for kind, parts in by_kind.items()}
-    return {kind: readings for kind, readings in found.items() if len(readings)}
-
-
-def _joined(parts: Sequence[Readings], start_ns: int, end_ns: int) -> Readings:
-    """All parts as one, cut to [start, end), by time; of those with the same time the last one."""
-    time = np.concatenate([part.time for part in parts])
-    value = np.concatenate([part.value for part in parts])
-    quality = np.concatenate([part.quality for part in parts])
-    if not (time[1:] > time[:-1]).all():
-        order = np.argsort(time, kind="stable")
-        order = order[np.append(time[order][1:] != time[order][:-1], True)]
-        time, value, quality = time[order], value[order], quality[order]
-    within = slice(*np.searchsorted(time, (start_ns, end_ns)))
-    return Readings(time[within], value[within], quality[within])
 
 
 def _until(rows: Iterable[Any], readings: int) -> tuple[int, int]:

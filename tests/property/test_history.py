@@ -145,6 +145,30 @@ class HistoryMachine(RuleBasedStateMachine):
         self.check(name, start, end)
         self.check(name, start, start + 1)
 
+    @precondition(lambda self: self.has)
+    @rule(data=st.data(), name=st.sampled_from([*KINDS]), usable=st.booleans())
+    def ask_for_a_moment(self, data: st.DataObject, name: str, usable: bool) -> None:
+        moment = data.draw(st.sampled_from(sorted(r.time for r in self.has.values()))) + data.draw(st.integers(-1, 1))
+        mine = [r for r in self.has.values() if r.tag == name and r.time <= moment]
+        before = [r for r in mine if not usable or r.quality < 0x4000_0000]
+        found = self.history.at(f"plant/machine/{name}", moment, usable=usable)
+        if not before:
+            assert found is None
+            return
+        assert found is not None
+        last = max(before, key=lambda r: r.time)
+        assert told(*columns(found)) == told(last.kind, [last.time], [last.value], [last.quality])
+
+    @precondition(lambda self: self.has)
+    @rule(data=st.data(), name=st.sampled_from([*TAGS]), most=st.integers(0, 4))
+    def ask_for_the_first_ones(self, data: st.DataObject, name: str, most: int) -> None:
+        start = data.draw(st.sampled_from(sorted(r.time for r in self.has.values())))
+        times = sorted(r.time for r in self.has.values() if r.tag == name and r.time >= start)
+        parts = self.history.readings(f"plant/machine/{name}", start, 2**62, most)
+        found = sorted(t for part in parts for t in part.time.tolist())
+        assert found == times[: len(found)]
+        assert len(found) >= min(most, len(times))
+
     @rule(
         name=st.sampled_from([*KINDS]), start=SECONDS, length=st.integers(1, 300), minutes=st.sampled_from([1, 5, 60])
     )

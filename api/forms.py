@@ -1,0 +1,63 @@
+"""The forms in which the API gives many rows: JSON, lines of JSON, CSV; and nothing at all where who asks has them."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from typing import Any, Final
+
+import orjson
+from fastapi import Request, Response
+
+MEDIA: Final = {"json": "application/json", "ndjson": "application/x-ndjson", "csv": "text/csv; header=present"}
+_ACCEPTED: Final = {
+    "application/json": "json",
+    "text/csv": "csv",
+    "application/x-ndjson": "ndjson",
+    "application/jsonl": "ndjson",
+}
+
+
+def accepted(header: str) -> str:
+    """The first form of an Accept header that there is (RFC 9110 section 12.5.1, weights left out); else JSON."""
+    names = (part.partition(";")[0].strip().lower() for part in header.split(","))
+    return next((_ACCEPTED[name] for name in names if name in _ACCEPTED), "json")
+
+
+def unless_known(request: Request, answer: Response, *, closed: bool) -> Response:
+    """The answer, or 304 if who asks has it. Late readings change the past, so a tag is of what is answered."""
+    answer.headers["Vary"] = "Accept"
+    if closed:
+        tag = f'"{blake2b(bytes(answer.body), digest_size=12).hexdigest()}"'
+        headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Accept"}
+        known = request.headers.get("if-none-match", "")
+        if known == "*" or tag in (one.strip().removeprefix("W/") for one in known.split(",")):
+            return Response(status_code=304, headers=headers)
+        answer.headers.update(headers)
+    return answer
+
+
+def lines(rows: Iterable[bytes], following: str | None) -> Response:
+    body = b"".join(row + b"\n" for row in rows)
+    return Response(body, media_type=MEDIA["ndjson"], headers=_next(following))
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[Any]], following: str | None) -> Response:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(header)
+    writer.writerows(rows)
+    return Response(text.getvalue(), media_type=MEDIA["csv"], headers=_next(following))
+
+
+def _next(following: str | None) -> dict[str, str]:
+    return {"X-Next-Cursor": following} if following else {}
+
+
+def csv_row(row: bytes) -> tuple[Any, ...]:
+    reading = orjson.loads(row)
+    return reading["timestamp"], cell(reading["value"]), reading.get("status", 0)
+
+
+def cell(value: Any) -> Any:
+    return orjson.dumps(value).decode() if isinstance(value, (list, dict)) else value

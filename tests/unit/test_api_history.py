@@ -1,0 +1,175 @@
+"""History over HTTP: forms, pages, pictures, buckets, ETags; and whatever is asked, never a 500."""
+
+import csv
+import io
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import orjson
+import pytest
+
+from api.app import create
+from gateway.historian.history import History, Progress
+from gateway.historian.schema import engine
+from gateway.hub import Hub
+from gateway.journal import Journal, JournalFile
+from gateway.latest import Latest
+from gateway.ledger import Ledger, LedgerFile
+from gateway.model import Batch
+from gateway.view import View
+from tests.drive import SITE, SPEED, Hall
+from tests.inline import inline
+from tests.simulation.loop import EPOCH_NS
+
+S = 1_000_000_000
+PATH = "/api/v1/history/hall/drive/speed"
+RANGE = {"from": "2026-01-05T05:00:00Z", "to": "2026-01-05T06:00:00Z"}
+START_NS = EPOCH_NS - 3600 * S
+N = 3600
+
+
+class Still:
+    """A Clock that stands at the end of the hour that is stored."""
+
+    def now_ns(self) -> int:
+        return EPOCH_NS
+
+
+@pytest.fixture
+async def http(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """A gateway with an hour of a reading per second: 0, 1, 2, ..., every tenth of them bad; half of it compacted."""
+    hall = Hall(clock := Still())
+    file, books = JournalFile(tmp_path / "journal.db"), LedgerFile(tmp_path / "ledger.db")
+    journal, latest = Journal(file, inline, clock), Latest(len(hall.catalog))
+    history = History(engine(f"sqlite:///{tmp_path / 'history.db'}"))
+    series = history.series([hall.catalog[hall.catalog.number(SPEED)]])[0]
+    time, quality = START_NS + np.arange(N) * S, np.where(np.arange(N) % 10 == 9, 0x808A_0000, 0)
+    for half in (slice(N // 2), slice(N // 2, N)):
+        n = len(time[half])
+        batch = Batch.of([series] * n, time[half], np.arange(N, dtype=float)[half], quality[half])
+        history.append([batch], Progress("gw1", "j", 1), 0)
+        if half.start is None:
+            history.compact(0)
+    view = View(
+        gateway="gw1",
+        site=SITE,
+        catalog=hall.catalog,
+        latest=latest,
+        hub=Hub(hall.catalog, latest, journal),
+        journal=journal,
+        ledger=Ledger(books, inline, hall.catalog, clock, retention_s=1e9),
+        history=history,
+        queries=inline,
+        clock=clock,
+        devices={},
+        parts={},
+        writes=hall.writes,
+    )
+    transport = httpx.ASGITransport(create(view, {}), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        yield client
+    history.close()
+    file.close()
+    books.close()
+
+
+async def got(http: httpx.AsyncClient, **params: Any) -> Any:
+    answer = await http.get(PATH, params=RANGE | params)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+@pytest.mark.parametrize("limit", [1, 7, 1799, 1800, 3600])
+@pytest.mark.parametrize("quality", ["any", "good"])
+async def test_pages_have_every_reading_once(http: httpx.AsyncClient, limit: int, quality: str) -> None:
+    params: dict[str, Any] = {"limit": limit, "quality": quality, "from": "2026-01-05T05:29:00Z", "to": RANGE["to"]}
+    if limit == 1:
+        params["to"] = "2026-01-05T05:31:00Z"
+    seen: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        page = await got(http, **params, cursor=cursor)
+        seen += [row["timestamp"] for row in page["readings"]]
+        cursor = page["next"]
+    seconds = range(29 * 60, 31 * 60 if limit == 1 else N)
+    wanted = [k for k in seconds if quality == "any" or k % 10 != 9]
+    assert seen == [f"2026-01-05T05:{k // 60:02}:{k % 60:02}.000000Z" for k in wanted]
+
+
+async def test_the_header_accept_says_the_form(http: httpx.AsyncClient) -> None:
+    table = await http.get(PATH, params=RANGE | {"limit": 3}, headers={"Accept": "text/csv;q=0.9, */*"})
+    rows = list(csv.reader(io.StringIO(table.text)))
+    assert table.headers["content-type"].startswith("text/csv; header=present")
+    assert rows[:2] == [["timestamp", "value", "status"], ["2026-01-05T05:00:00.000000Z", "0.0", "0"]]
+    first = await http.get(PATH, params=RANGE | {"limit": 3}, headers={"Accept": "application/json, text/csv"})
+    assert first.json()["next"] == table.headers["x-next-cursor"]
+    lines = await http.get(PATH, params=RANGE | {"limit": 3}, headers={"Accept": "application/x-ndjson"})
+    assert [orjson.loads(line)["value"] for line in lines.text.splitlines()] == [0, 1, 2]
+    assert lines.headers["x-next-cursor"] == table.headers["x-next-cursor"]
+
+
+@pytest.mark.parametrize("method", ["lttb", "minmax"])
+async def test_a_picture_has_few_points_and_both_ends(http: httpx.AsyncClient, method: str) -> None:
+    rows = (await got(http, points=50, method=method))["readings"]
+    assert len(rows) == 50
+    assert (rows[0]["value"], rows[-1]["value"]) == (0, 3598)
+
+
+async def test_buckets_in_detail(http: httpx.AsyncClient) -> None:
+    """Of ten seconds nine are known: 0 to 8, whose mean is 4; each but the first differs from the one before."""
+    buckets = (await got(http, bucket="10s", detailed=True))["buckets"]
+    assert len(buckets) == 360
+    assert {(row["count"], row["good"], row["held"], row["changes"]) for row in buckets[1:]} == {(10, 9, 9.0, 9)}
+    assert [row["time_mean"] for row in buckets[:3]] == pytest.approx([4.0, 14.0, 24.0])
+    assert buckets[0]["deviation"] == pytest.approx(np.std(np.arange(9), ddof=1))
+
+
+async def test_an_hour_in_one_bucket_is_the_same_in_detail(http: httpx.AsyncClient) -> None:
+    (plain,), (more,) = [(await got(http, bucket="1h", detailed=detailed))["buckets"] for detailed in (False, True)]
+    assert plain == {name: more[name] for name in plain}
+
+
+async def test_an_answer_that_is_known_is_not_sent_again(http: httpx.AsyncClient) -> None:
+    first = await http.get(PATH, params=RANGE)
+    again = await http.get(PATH, params=RANGE, headers={"If-None-Match": first.headers["etag"]})
+    other = await http.get(PATH, params=RANGE | {"limit": 5}, headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content, other.status_code) == (304, b"", 200)
+    assert "etag" not in (await http.get(PATH, params=RANGE | {"to": "2026-01-05T06:00:01Z"})).headers
+
+
+async def test_a_value_at_some_time(http: httpx.AsyncClient) -> None:
+    async def at(**params: Any) -> tuple[int, Any]:
+        answer = await http.get("/api/v1/values/hall/drive/speed", params=params)
+        return answer.status_code, answer.json().get("value")
+
+    assert await at(at="2026-01-05T05:00:18.5Z") == (200, 18)
+    assert await at(at="2026-01-05T05:00:19.5Z") == (200, None)
+    assert await at(at="2026-01-05T05:00:19.5Z", good=True) == (200, 18)
+    assert await at(at="2026-01-05T05:59:59.5Z", good=True) == (200, 3598)
+    assert (await at(at="2026-01-05T04:00:00Z"))[0] == 404
+
+
+ODD = [
+    *("", "0", "-1", "1e9", "nan", "inf", "true", "csv", "ndjson", "lttb", "good", "*", "1.²", "²", "ü", "\x00"),
+    *("now", "-1h", "1min", "1ms", "1h", "7d", "0s", "9" * 15, "9" * 30, "-" + "9" * 400 + "d"),
+    *("2026-01-05T05:30:00Z", "2261-12-31T00:00:00Z", "1678-06-01T00:00:00Z", "1767589200000000000.1"),
+    *("-9223372036854775808.0", "9223372036854775807.5", "1-1.0", "--1.0"),
+]
+KEYS = ["from", "to", "bucket", "detailed", "points", "method", "quality", "limit", "cursor", "format"]
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_whatever_is_asked_is_answered_or_is_a_problem(http: httpx.AsyncClient, seed: int) -> None:
+    chance = random.Random(seed)
+    for _ in range(60):
+        params = {key: chance.choice(ODD) for key in chance.sample(KEYS, chance.randint(1, 4))}
+        path = chance.choice([PATH, PATH, "/api/v1/values/hall/drive/speed"])
+        answer = await http.get(path, params={"at": chance.choice(ODD)} if "values" in path else params)
+        assert answer.status_code in (200, 404, 422), (params, answer.text)
+        if answer.status_code != 200:
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert answer.json()["status"] == answer.status_code
