@@ -5,7 +5,8 @@ waking up, which says nothing of the reader.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from gateway.bench.limit import raw_sockets, raw_sockets_pipelined
@@ -25,16 +26,26 @@ _POLL_S: Final = 0.001
 """Less than a poll takes, so the next begins at once."""
 
 
+_ROUNDS: Final = 3
+"""Every way has its turn so often, and the best of them counts: others at work on the machine only make it worse."""
+
+
 def measure(ports: Sequence[int], values: int, duration_s: float) -> list[Measured | None]:
     """Return what the least loops in Python, libmodbus, pymodbus, and our connector cost; None: not on this machine."""
-    return [
-        raw_sockets(ports, values, duration_s),
-        raw_sockets_pipelined(ports, values, duration_s),
-        libmodbus(ports, values, duration_s),
-        pymodbus(ports, values, duration_s),
-        pymodbus_on_our_loop(ports, values, duration_s),
-        *(_ours(name, ports, values, duration_s, **options) for name, options in IN_FLIGHT.items()),
+    ways: list[Callable[[Sequence[int], int, float], Measured | None]] = [
+        raw_sockets,
+        raw_sockets_pipelined,
+        libmodbus,
+        pymodbus,
+        pymodbus_on_our_loop,
+        *(partial(_ours, name, **options) for name, options in IN_FLIGHT.items()),
     ]
+    rounds = [[way(ports, values, duration_s / _ROUNDS) for way in ways] for _ in range(_ROUNDS)]
+    return [_best(found) for found in zip(*rounds, strict=True)]
+
+
+def _best(found: Sequence[Measured | None]) -> Measured | None:
+    return min((one for one in found if one), key=lambda one: one.cpu_per_million, default=None)
 
 
 def _ours(name: str, ports: Sequence[int], values: int, duration_s: float, **options: Any) -> Measured:
