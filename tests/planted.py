@@ -132,7 +132,7 @@ BUGS = [
     ),
     Planted(
         "an answer is taken without a look at its unit",
-        "connectors/_modbus/flight.py", " if unit == sent.unit.number else None", "",
+        "connectors/_modbus/flight.py", " if unit == asked_of.number else None", "",
         "tests/unit/test_line.py::test_an_answer_that_is_wrong_in_anything_ends_the_connection",
     ),
     Planted(
@@ -261,7 +261,7 @@ BUGS = [
     ),
     Planted(
         "records that come again are stored again",
-        "gateway/historian/sink.py", "record.position > self._stored", "record.position >= self._stored",
+        "gateway/historian/sink.py", "return _place(record) <= stored or", "return _place(record) < stored or",
         "tests/unit/test_history.py",
     ),
     Planted(

@@ -4,22 +4,13 @@ Whatever is received is checked against what was asked: transaction, unit, funct
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from connectors._modbus.frames import Frame, Framing
 from connectors._modbus.pdu import Answer, Request, judge
 from connectors._modbus.unit import Unit
 
-
-class _Sent(NamedTuple):
-    """A request, its number in the exchange, when it was sent; how the frame of a good answer begins, its length."""
-
-    unit: Unit
-    request: Request
-    number: int
-    time: float
-    head: bytes
-    length: int
+_Sent = tuple[Unit, Request, int, float, bytes, int]
+"""A request, its number in the exchange, when it was sent; how the frame of a good answer begins, and its length."""
 
 
 class Flight:
@@ -38,12 +29,12 @@ class Flight:
     @property
     def numbers(self) -> list[int]:
         """The numbers of the requests, the oldest first."""
-        return [sent.number for sent in self._waiting.values()]
+        return [number for _, _, number, *_ in self._waiting.values()]
 
     @property
     def oldest(self) -> float:
         """When the oldest of them was sent. There must be one."""
-        return next(iter(self._waiting.values())).time
+        return next(iter(self._waiting.values()))[3]
 
     def send(self, unit: Unit, requests: Sequence[Request], numbers: Sequence[int], now: float) -> bytes:
         """Return the frames of the requests with these numbers; they are on their way from now on."""
@@ -52,7 +43,7 @@ class Flight:
             request = requests[number]
             transaction = self._transaction = self._transaction % 0xFFFF + 1
             head, length = framing.expected(transaction, unit.number, request.answer, request.length)
-            self._waiting[transaction] = _Sent(unit, request, number, now, head, length)
+            self._waiting[transaction] = (unit, request, number, now, head, length)
             self._late.pop(transaction, None)
             frames.append(framing.frame(transaction, unit.number, request.pdu))
         return b"".join(frames)
@@ -71,7 +62,7 @@ class Flight:
 
     def give_up(self) -> None:
         """Nobody waits for them any more; answers that still come are late."""
-        self._late |= {transaction: sent.unit for transaction, sent in self._waiting.items()}
+        self._late |= {transaction: unit for transaction, (unit, *_) in self._waiting.items()}
         self._waiting.clear()
 
     def forget(self) -> None:
@@ -83,12 +74,14 @@ class Flight:
         """The good answers that come in the order of their requests, as nearly all do: one comparison each."""
         answers: list[tuple[int, Answer]] = []
         used = 0
-        for sent in self._waiting.values():
-            end = used + sent.length
-            if not sent.head or end > len(stream) or not stream.startswith(sent.head, used):
+        for _, _, number, _, head, length in self._waiting.values():
+            end = used + length
+            if not head or end > len(stream) or not stream.startswith(head, used):
                 break
-            answers.append((sent.number, Answer(stream[used + len(sent.head) : end], 0, now_ns)))
+            answers.append((number, Answer(stream[used + len(head) : end], 0, now_ns)))
             used = end
+        if len(answers) == len(self._waiting):
+            self._waiting.clear()
         for transaction in list(self._waiting)[: len(answers)]:
             del self._waiting[transaction]
         return answers, used
@@ -98,19 +91,19 @@ class Flight:
         transaction, unit, pdu = frame
         if transaction is None:
             transaction = next(iter(self._waiting), 0)
-        sent = self._waiting.get(transaction)
-        if sent is None:
+        if transaction not in self._waiting:
             late = self._late.pop(transaction, None)
             if late is not None:
                 late.counts["late"] += 1
             elif not self._lossy:
                 raise ConnectionError("answer that nobody asked for")
             return None
-        answer = judge(sent.request, pdu, now_ns) if unit == sent.unit.number else None
+        asked_of, request, number, *_ = self._waiting[transaction]
+        answer = judge(request, pdu, now_ns) if unit == asked_of.number else None
         if answer is not None:
             del self._waiting[transaction]
-            return sent.number, answer
+            return number, answer
         if not self._lossy:
-            asked, came = f"{sent.request.pdu[:5].hex()} of unit {sent.unit.number}", f"{pdu[:5].hex()} of {unit}"
+            asked, came = f"{request.pdu[:5].hex()} of unit {asked_of.number}", f"{pdu[:5].hex()} of {unit}"
             raise ConnectionError(f"the answer to {asked} does not belong to it: {came}, {len(pdu)} bytes")
         return None
