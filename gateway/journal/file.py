@@ -61,7 +61,7 @@ class JournalFile:
         self.damaged = 0
         try:
             self._db = opened(path, _SCHEMA)
-            self._check()
+            self._verify()
         except DamagedFile as error:
             self._db = self._saved(set_aside(path), error)
         self._paths: dict[int, str] = dict(self._db.execute("SELECT number, path FROM asset"))
@@ -237,7 +237,7 @@ class JournalFile:
         sealed = seal("journal", identity, FORMAT, boot)
         self._db.execute("INSERT INTO journal VALUES (?, ?, ?, ?)", (identity, FORMAT, boot, sealed))
 
-    def _check(self) -> None:
+    def _verify(self) -> None:
         """Raise DamagedFile if a row is not what was written; records are looked at when they are read."""
         for table in ("journal", "asset", "tag", "cursor"):
             for *fields, sealed in self._db.execute(f"SELECT * FROM {table}"):
