@@ -379,9 +379,11 @@ async def test_a_journal_that_blocks_loses_nothing_and_goes_on_when_there_is_roo
     async with living(disk, limits) as journal:
         cursor = journal.cursor("slow")
         await journal.room()
-        while not journal.blocked:
-            append(journal, 100)
+        for _ in range(60):
+            if not journal.blocked:
+                append(journal, 100)
             await asyncio.sleep(0.5)
+        assert journal.blocked
         waiting = asyncio.get_running_loop().create_task(journal.room())
         also = asyncio.get_running_loop().create_task(journal.stored())
         await asyncio.sleep(60.0)
