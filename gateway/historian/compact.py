@@ -87,8 +87,10 @@ def _with_times(which: ColumnElement[bool]) -> Select[Any]:
 
 
 def _decoded(db: Connection, rows: Select[Any]) -> Iterator[tuple[Kind, Readings]]:
-    found = db.execute(rows, execution_options={"yield_per": 32})  # whoever asks may not want all
-    return (coding.decode(data, coding.decode_times(times)) for data, times in found)
+    """Decode chunks one by one: whoever asks may not want all."""
+    with db.execute(rows, execution_options={"yield_per": 32}) as found:
+        for data, times in found:
+            yield coding.decode(data, coding.decode_times(times))
 
 
 def within(series: int, kinds: Sequence[Kind], start_ns: int, end_ns: int) -> ColumnElement[bool]:

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from gateway.bus.publisher import Publisher
@@ -15,7 +17,8 @@ from gateway.bus.sparkplug.session import BirthNumber, Options, Session
 from gateway.bus.topics import Topics
 from gateway.clock import SystemClock
 from gateway.contracts import Sink
-from gateway.historian.history import History
+from gateway.historian.history import History, Progress
+from gateway.historian.rollup import MINUTE_NS
 from gateway.historian.schema import engine
 from gateway.historian.sink import Historian
 from gateway.latest import Latest
@@ -163,3 +166,44 @@ async def test_it_can_be_stopped_at_any_moment(far: Far) -> None:
             task.cancel()
         await far.sink.write(records(1 + 10 * turns, 10))
     assert await far.values(120) == [float(i) for i in range(1, 121)]
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+async def test_history_answers_the_same_before_and_after_it_is_compacted(tmp_path: Path, database: str) -> None:
+    """Readings of two tags, each again some time later: in order, late and come again."""
+    with ExitStack() as stack:
+        url = f"sqlite:///{tmp_path / 'history.db'}"
+        if database == "postgresql":
+            url = stack.enter_context(servers.postgresql(tmp_path))
+        history = History(engine(url))
+        stack.callback(history.close)
+        one, other = history.series([Tag("plant/press", "force"), Tag("plant/press", "state")]).tolist()
+        for position, first in enumerate((0, 100, 50, 100)):
+            times = START_NS + np.arange(first, first + 60) * 1_000_000_000
+            force = Batch.of([one] * 60, times, times / 7e9, [0, 0x808A_0000] * 30)
+            state = Batch.of([other] * 60, times, ["on" if k % 3 else "off" for k in range(60)])
+            history.append([force, state], Progress("gw1", "j", position), position)
+            before = _answers(history)
+            for waiting in history.tail():
+                assert history.compact(waiting.shard) == 120
+            assert _answers(history) == before
+        assert len(_answers(history)["force"][0][0]) == 160
+        assert history.forget(START_NS + 10**18) > 0
+        assert not any(_answers(history).values())
+
+
+def _answers(history: History) -> dict[str, Any]:
+    """All that history says of two tags, as lists."""
+    answers: dict[str, Any] = {}
+    for name in ("force", "state"):
+        path = f"plant/press/{name}"
+        found = history.readings(path, START_NS, END_NS)
+        answers[name] = [(p.time.tolist(), p.value.tolist(), p.quality.tolist()) for p in found]
+        last = history.at(path, END_NS)
+        answers[f"{name} at the end"] = [] if last is None else last.value.tolist()
+        for minutes in (1, 60):
+            rows = history.aggregate(path, START_NS, END_NS, minutes * MINUTE_NS).rows()
+            answers[f"{name} per {minutes} min"] = [
+                {key: round(x, 3) if isinstance(x, float) else x for key, x in row.items()} for row in rows
+            ]
+    return answers
