@@ -22,6 +22,7 @@ the others together for zstd.
 """
 
 import struct
+import threading
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ _DECIMALS_MAX: Final = 6
 _LOOKED_AT: Final = 16
 _EXACT: Final = 2.0**53
 _LEVEL: Final = 1
+_ONE: Final = np.uint64(1)
 _WIDTHS: Final = np.array([0, 1, 2, 4, 8])
 _LARGEST: Final = np.array([0, 2**8 - 1, 2**16 - 1, 2**32 - 1], np.uint64)
 _UNSIGNED: Final[dict[int, np.dtype[Any]]] = {
@@ -132,7 +134,21 @@ def _opened(data: bytes) -> tuple[Any, ...]:
     if version != VERSION:
         raise ValueError(f"chunk has version {version}, this program reads {VERSION}")
     packed = data[_CRC.size + _HEAD.size :]
-    return (*fields, zstandard.ZstdDecompressor().decompress(packed) if packed else b"")
+    return (*fields, _decompress(packed) if packed else b"")
+
+
+class _PerThread(threading.local):
+    """A decompressor takes longer to make than a chunk to unpack, and is for one thread at a time."""
+
+    def __init__(self) -> None:
+        self.decompressor = zstandard.ZstdDecompressor()
+
+
+_per_thread: Final = _PerThread()
+
+
+def _decompress(packed: bytes) -> bytes:
+    return _per_thread.decompressor.decompress(packed)
 
 
 # --- values to bodies ---------------------------------------------------------------------
@@ -237,9 +253,9 @@ class _Body:
 
     def sums(self) -> NDArray[np.uint64]:
         zigzag = self.codes()
-        step = (zigzag >> np.uint64(1)) ^ (~(zigzag & np.uint64(1)) + np.uint64(1))
+        step = (zigzag >> _ONE) ^ -(zigzag & _ONE)
         step[0] = self.first
-        return np.cumsum(step, dtype=np.uint64)
+        return np.cumsum(step, out=step)
 
 
 def _decimal(body: _Body) -> NDArray[np.float64]:
@@ -284,5 +300,7 @@ def _shuffle(column: NDArray[Any]) -> bytes:
 
 
 def _unshuffle(data: bytes, dtype: np.dtype[Any]) -> NDArray[Any]:
+    if dtype.itemsize == 1:
+        return np.frombuffer(data, dtype)
     bytes_ = np.frombuffer(data, np.uint8).reshape(dtype.itemsize, -1).T
     return np.ascontiguousarray(bytes_).view(dtype)[:, 0]
