@@ -8,6 +8,7 @@
     compact.py  from there to chunks and roll-ups
     ask.py      readings of a series out of both
     history.py  the database: append, compact, query, retention
+    backup.py   a copy while it is written, and whether all of it can be read
     sink.py     from the journal's cursor into the database
 
 Two stages, because readings arrive by time and are asked for by tag: what arrives is appended as it is to `tail`, a few
