@@ -17,7 +17,7 @@ subscriptions by a new one, or all is made anew (5.14.7, 6.7).
 
 import asyncio
 import zlib
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -37,19 +37,21 @@ from connectors._opcua.options import DeviceOptions as DeviceOptions
 from connectors._opcua.options import TagOptions as TagOptions
 from connectors._opcua.polling import Polling
 from connectors._opcua.publishing import Publishing, Subscription
+from connectors._opcua.rates import rates
 from connectors._opcua.reading import read
 from connectors._opcua.remarks import Remarks
 from connectors._opcua.resolve import resolve
 from connectors._opcua.said import Said
 from connectors._opcua.session import Session
+from connectors._opcua.structures import Structures
 from connectors._pace import heed_cancel
 from gateway.contracts import Clock, Device, DeviceError, Emit
 from gateway.model import Batch, Quality
 
 SCHEMES: Final = ("opc.tcp",)
 _COUNTS: Final = (
-    "publishes", "keep_alives", "changes", "republished", "repeated", "notifications_lost", "resumed", "not_ours",
-    "times_ahead", "polls", "polls_skipped", "short_queues", "overflows", "backfilled", "history_refused",
+    "publishes", "keep_alives", "changes", "too_large", "republished", "repeated", "notifications_lost", "resumed",
+    "not_ours", "times_ahead", "polls", "polls_skipped", "short_queues", "overflows", "backfilled", "history_refused",
     "history_cut", "gaps_forgotten",
 )  # fmt: skip
 _WORD_S: Final = 0.5
@@ -92,13 +94,14 @@ class OpcUa:
         self._item_of: dict[int, int] = {}
         self._interval_s = 0.0
         self._publishing: Publishing | None = None
+        self._types = Structures()
         self.counts: Counter[str] = Counter(dict.fromkeys(_COUNTS, 0))
         self.learned: dict[str, Any] = {}
         self._refused: dict[int, int] = {}
         self._remarks = Remarks(device, self.learned)
         self._said = Said(device.numbers, self.counts)
         self._told = Told(device.numbers, self.counts)
-        self._publishing_s, polls = _rates(self._options, self._nodes)
+        self._publishing_s, polls = rates(self._options, self._nodes)
         self._polling = Polling(polls, zlib.crc32(device.name.encode()) / 2**32, clock, self.counts) if polls else None
         self._polled = {number for numbers in polls.values() for number in numbers}
         self._bands = (
@@ -136,7 +139,7 @@ class OpcUa:
                 publishing = await self._resumed(client)
                 prepare = self._tell_the_rest if publishing else self._monitor_all
                 publishing = publishing or await self._begun(client)
-                tasks.create_task(self._backfill.run(Server(client, self._node_of, self._emit)))
+                tasks.create_task(self._backfill.run(Server(client, self._types, self._node_of, self._emit)))
                 if publishing.subscriptions:
                     tasks.create_task(self._tend(client, publishing, prepare, tasks))
                     await publishing.run(client)
@@ -184,7 +187,8 @@ class OpcUa:
         self._refused.clear()
         self._deadbands = Deadbands()
         self._deadbands.add({number: band for number, band in self._bands.items() if number in self._polled})
-        publishing = Publishing(self._clock, self.counts)
+        self._types = Structures(await client.get_namespace_array())
+        publishing = Publishing(self._clock, self.counts, self._types)
         self._interval_s = 0.0
         for publishing_s, numbers in self._publishing_s.items():
             number, interval_s, silence_s = await subscribe(client, publishing_s)
@@ -193,7 +197,7 @@ class OpcUa:
             self._interval_s = max(self._interval_s, interval_s)
             lost = partial(self._told.lost, np.array(numbers, np.uint32))
             publishing.subscriptions.append(
-                Subscription(number, silence_s, self._live, self._clock, self.counts, self._stored, lost)
+                Subscription(number, silence_s, self._live, self._clock, self.counts, self._stored, lost, self._types)
             )
         return publishing
 
@@ -207,7 +211,7 @@ class OpcUa:
         """Prepare; then poll, and look again and again for what is not there."""
         await prepare(client, publishing)
         if self._polling:
-            tasks.create_task(self._polling.run(client, self._node_of, self._live))
+            tasks.create_task(self._polling.run(client, self._types, self._node_of, self._live))
         await self._look_again(client, publishing)
 
     async def _tell_the_rest(self, client: Client, publishing: Publishing) -> None:
@@ -217,7 +221,7 @@ class OpcUa:
                 await publishing.told()
         await asyncio.sleep(2 * self._interval_s)  # the first word may be that it is alive
         nodes = [(number, self._node_of[number]) for number in self._said.left if number in self._node_of]
-        await read(client, nodes, self._emit_untold, self._clock)
+        await read(client, nodes, self._emit_untold, self._clock, self._types)
 
     # --- its items ------------------------------------------------------------------------
 
@@ -236,7 +240,7 @@ class OpcUa:
             await asyncio.sleep(wait_s)
             watched = self._node_of.keys() - self._polled
             silent = [(number, self._node_of[number]) for number in self._said.silent() if number in watched]
-            await read(client, silent, self._emit_lacking, self._clock)
+            await read(client, silent, self._emit_lacking, self._clock, self._types)
             before, gone = gone, self._said.gone
             wait_s = min(2 * wait_s, _AGAIN_S_MAX) if gone == before else _AGAIN_S
             await self._monitor(client, publishing, gone)
@@ -293,18 +297,3 @@ class OpcUa:
         """Say which tags cannot be had; of those that are polled only their values tell."""
         polled = self._polled.intersection(self._said.gone)
         self._remarks.refused(dict.fromkeys(sorted(polled), int(Quality.BAD_NODE_ID_UNKNOWN)) | self._refused)
-
-
-def _rates(
-    options: DeviceOptions, nodes: Mapping[int, TagOptions]
-) -> tuple[Mapping[float, Sequence[int]], Mapping[float, Sequence[int]]]:
-    """The numbers of tags by publishing interval, and of those that are polled by period, in seconds; fast first."""
-    sent: dict[float, list[int]] = defaultdict(list)
-    polled: dict[float, list[int]] = defaultdict(list)
-    for number, tag in nodes.items():
-        poll = tag.poll or options.poll
-        if poll is None or poll == "off":
-            sent[tag.publishing or options.publishing].append(number)
-        else:
-            polled[poll].append(number)
-    return dict(sorted(sent.items())), dict(sorted(polled.items()))

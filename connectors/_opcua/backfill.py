@@ -22,6 +22,7 @@ from connectors._opcua.gaps import Rows, Times, Told
 from connectors._opcua.history import RawHistory
 from connectors._opcua.options import History
 from connectors._opcua.reading import read
+from connectors._opcua.structures import Structures
 from connectors._pace import heed_cancel
 from gateway.contracts import Clock, Device, Emit
 from gateway.model import Batch
@@ -46,6 +47,7 @@ class Server:
     """A server as long as a connection to it lasts: its nodes by number of the tag, and who gets what is read there."""
 
     client: Client
+    types: Structures
     nodes: Mapping[int, ua.NodeId]
     emit: Emit
 
@@ -90,7 +92,7 @@ class Backfill:
             server.emit(*map(self._told.asked, batches))
 
         try:
-            await read(server.client, asked, take, self._clock)
+            await read(server.client, asked, take, self._clock, server.types)
         except _FAILURES as error:
             self._refuse(len(asked), f"{type(error).__name__}: {error}")
         self._told.gone(self._numbers[np.intersect1d(silent, self._told.open())])
@@ -121,7 +123,7 @@ class Backfill:
         if not kept.any():
             self._refuse(len(rows), "it keeps none of these nodes")
         rows, after, before = rows[kept], after[kept], before[kept]
-        history = RawHistory(server.client, options, self._timeout_s, self._clock, self._counts)
+        history = RawHistory(server.client, options, self._timeout_s, self._clock, self._counts, server.types)
         for start in range(0, len(rows), size):
             part = slice(start, start + size)
             numbers = self._numbers[rows[part]].tolist()

@@ -82,6 +82,11 @@ class Calls:
         """Return the objects and variables below each node; none for one that cannot be browsed."""
         return await in_batches(self._browse, nodes, self._per_browse)
 
+    async def above(self, nodes: Sequence[ua.NodeId], reference: ua.NodeId) -> list[list[ua.ReferenceDescription]]:
+        """Return where references of a type come from to each node, as far as one answer tells it."""
+        asked = [_inverse(node, reference) for node in nodes]
+        return [list(result.References or ()) for result in await in_batches(self._ask, asked, self._per_browse)]
+
     async def _read(self, asked: Sequence[ua.ReadValueId]) -> Sequence[ua.DataValue]:
         self.requests += 1
         parameters = ua.ReadParameters(TimestampsToReturn=ua.TimestampsToReturn.Neither, NodesToRead=list(asked))
@@ -95,10 +100,7 @@ class Calls:
         """One request, and those for what it left over."""
         if self.exhausted:
             return [[] for _ in nodes]
-        self.requests += 1
-        results = await self._client.uaclient.browse(
-            ua.BrowseParameters(NodesToBrowse=[_below(node) for node in nodes])
-        )
+        results = await self._ask([_below(node) for node in nodes])
         found = [list(result.References or ()) for result in results]
         self._left -= sum(map(len, found))
         await self._follow(found, results)
@@ -106,6 +108,10 @@ class Calls:
             if result.StatusCode.value == _NO_CONTINUATION_POINTS and len(nodes) > 1:
                 (found[i],) = await self._browse([nodes[i]])
         return found
+
+    async def _ask(self, asked: Sequence[ua.BrowseDescription]) -> Sequence[ua.BrowseResult]:
+        self.requests += 1
+        return await self._client.uaclient.browse(ua.BrowseParameters(NodesToBrowse=list(asked)))
 
     async def _follow(self, found: list[list[ua.ReferenceDescription]], results: Sequence[ua.BrowseResult]) -> None:
         """Add what the server has left over, or release it once that is enough."""
@@ -183,6 +189,16 @@ def _below(node: ua.NodeId) -> ua.BrowseDescription:
         IncludeSubtypes=True,
         NodeClassMask=ua.UInt32(ua.NodeClass.Object | ua.NodeClass.Variable),
         ResultMask=ua.UInt32(ua.BrowseResultMask.All),
+    )
+
+
+def _inverse(node: ua.NodeId, reference: ua.NodeId) -> ua.BrowseDescription:
+    return ua.BrowseDescription(
+        NodeId=node,
+        BrowseDirection=ua.BrowseDirection.Inverse,
+        ReferenceTypeId=reference,
+        IncludeSubtypes=True,
+        ResultMask=ua.UInt32(ua.BrowseResultMask.None_),
     )
 
 

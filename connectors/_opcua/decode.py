@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from connectors._opcua.extent import Cursor, DecodeError
 from connectors._opcua.records import Records, batches
 from connectors._opcua.values import FAILURES, Bounded
+from connectors._opcua.variants import PLAIN, Types
 from gateway.model import Batch
 from gateway.model.batch import join_kinds
 
@@ -68,22 +69,22 @@ class Published:
     results: Sequence[int]
 
 
-def publish_response(body: bytes, now_ns: int) -> Published:
+def publish_response(body: bytes, now_ns: int, types: Types = PLAIN) -> Published:
     """Decode a PublishResponse. Raises DecodeError, and ua.UaStatusCodeError if the server says no."""
     cursor = _answer(body)
     subscription = cursor.number("I")
     available = _numbers(cursor)
     more = cursor.number("B") != 0
-    message = _message(cursor, now_ns)
+    message = _message(cursor, now_ns, types)
     return replace(message, subscription=subscription, available=available, more=more, results=_numbers(cursor))
 
 
-def republish_response(body: bytes, now_ns: int) -> Published:
+def republish_response(body: bytes, now_ns: int, types: Types = PLAIN) -> Published:
     """Decode a RepublishResponse. Raises DecodeError, and ua.UaStatusCodeError if the server says no."""
-    return _message(_answer(body), now_ns)
+    return _message(_answer(body), now_ns, types)
 
 
-def read_response(body: bytes, tags: NDArray[np.uint32], now_ns: int) -> list[Batch]:
+def read_response(body: bytes, tags: NDArray[np.uint32], now_ns: int, types: Types = PLAIN) -> list[Batch]:
     """Decode a ReadResponse: one value per tag, in order, as one batch per kind.
 
     Raises DecodeError, also for another number of values, and ua.UaStatusCodeError if the server says no.
@@ -92,7 +93,7 @@ def read_response(body: bytes, tags: NDArray[np.uint32], now_ns: int) -> list[Ba
     count = cursor.count(_DATA_VALUE_MIN)
     if count != len(tags):
         raise DecodeError(f"{len(tags)} values were asked for, {count} are there")
-    return batches(Records(body, cursor.at, cursor.end - _DIAGNOSTICS_MIN, count, tags), now_ns)
+    return batches(Records(body, cursor.at, cursor.end - _DIAGNOSTICS_MIN, count, tags, types), now_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ class Kept:
     batches: Sequence[Batch]
 
 
-def history_response(body: bytes, tags: Sequence[int], now_ns: int) -> list[Kept]:
+def history_response(body: bytes, tags: Sequence[int], now_ns: int, types: Types = PLAIN) -> list[Kept]:
     """Decode a HistoryReadResponse to raw values: one result per tag, in order.
 
     Raises DecodeError, also for another number of results, and ua.UaStatusCodeError if the server says no.
@@ -114,10 +115,10 @@ def history_response(body: bytes, tags: Sequence[int], now_ns: int) -> list[Kept
     count = cursor.count(_HISTORY_MIN)
     if count != len(tags):
         raise DecodeError(f"the history of {len(tags)} nodes was asked for, that of {count} is there")
-    return [_kept(cursor, tag, now_ns) for tag in tags]
+    return [_kept(cursor, tag, now_ns, types) for tag in tags]
 
 
-def _kept(cursor: Cursor, tag: int, now_ns: int) -> Kept:
+def _kept(cursor: Cursor, tag: int, now_ns: int, types: Types) -> Kept:
     status = cursor.number("I")
     begin = cursor.at
     cursor.string()
@@ -127,7 +128,7 @@ def _kept(cursor: Cursor, tag: int, now_ns: int) -> Kept:
     if type_id != _HISTORY_DATA:
         return Kept(status, point, ())
     count = data.count(_DATA_VALUE_MIN)
-    records = Records(data.data, data.at, data.end, count, np.full(count, tag, np.uint32))
+    records = Records(data.data, data.at, data.end, count, np.full(count, tag, np.uint32), types)
     return Kept(status, point, batches(records, now_ns))
 
 
@@ -146,7 +147,7 @@ def _numbers(cursor: Cursor) -> list[int]:
     return cursor.array(lambda: cursor.number("I"), _UINT32)
 
 
-def _message(cursor: Cursor, now_ns: int) -> Published:
+def _message(cursor: Cursor, now_ns: int, types: Types) -> Published:
     """A NotificationMessage (OPC 10000-4, 7.26); kinds of notification that we do not know are passed over."""
     sequence = cursor.number("I")
     cursor.skip(_TIME)
@@ -157,7 +158,7 @@ def _message(cursor: Cursor, now_ns: int) -> Published:
         type_id, at = cursor.extension_object()
         notification = Cursor(cursor.data, at, cursor.at)
         if type_id == _DATA_CHANGE:
-            records = _changes(notification)
+            records = _changes(notification, types)
             changes += records.count
             found += batches(records, now_ns)
         elif type_id == _STATUS_CHANGE:
@@ -167,9 +168,9 @@ def _message(cursor: Cursor, now_ns: int) -> Published:
     return Published(0, (), False, sequence, join_kinds(found), changes, status, events, ())
 
 
-def _changes(notification: Cursor) -> Records:
+def _changes(notification: Cursor, types: Types) -> Records:
     count = notification.count(_CHANGE_MIN)
-    return Records(notification.data, notification.at, notification.end - _DIAGNOSTICS_MIN, count)
+    return Records(notification.data, notification.at, notification.end - _DIAGNOSTICS_MIN, count, types=types)
 
 
 def _events(notification: Cursor) -> ua.EventNotificationList:

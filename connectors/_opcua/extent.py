@@ -145,15 +145,16 @@ class Cursor:
         encoding = self.number("B")
         number = encoding & TYPE
         if encoding & ARRAY:
-            count = self._elements(number, depth)
+            count = self.elements(number, depth)
         else:
             count = 1
-            self._element(number, depth)
+            self.element(number, depth)
         if encoding & DIMENSIONS:
             sizes = self.array(lambda: self.number("i"), _UINT32)
             self.sound &= bool(encoding & ARRAY) and len(sizes) <= NESTING_MAX and _product(sizes) <= max(1, count)
 
-    def _elements(self, number: int, depth: int) -> int:
+    def elements(self, number: int, depth: int = 0) -> int:
+        """Move over an array of a built-in type; return how many elements it has."""
         if number == 0:
             self.sound &= self.number("i") <= 0
             return 0
@@ -163,10 +164,11 @@ class Cursor:
             self.skip(size * count)
         else:
             for _ in range(count):
-                self._element(number, depth)
+                self.element(number, depth)
         return count
 
-    def _element(self, number: int, depth: int) -> None:
+    def element(self, number: int, depth: int = 0) -> None:
+        """Move over one value of a built-in type, as it is within a Variant or a structure."""
         match number:
             case 17 | 18:
                 self.node_id()

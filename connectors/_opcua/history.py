@@ -12,6 +12,7 @@ from connectors._opcua.calls import in_batches
 from connectors._opcua.decode import Kept, history_response
 from connectors._opcua.options import History
 from connectors._opcua.publishing import checked
+from connectors._opcua.structures import Structures
 from connectors._pace import heed_cancel
 from gateway.contracts import Clock
 
@@ -31,12 +32,21 @@ _NO_POINTS: Final = 0x804B_0000
 class RawHistory:
     """Reads as the options say. `counts` has `history_cut`, nodes with more values than are wanted."""
 
-    def __init__(self, client: Client, options: History, timeout_s: float, clock: Clock, counts: Counter[str]) -> None:
+    def __init__(
+        self,
+        client: Client,
+        options: History,
+        timeout_s: float,
+        clock: Clock,
+        counts: Counter[str],
+        types: Structures,
+    ) -> None:
         self._client = client
         self._options = options
         self._timeout_s = _PATIENCE * timeout_s
         self._clock = clock
         self._counts = counts
+        self._types = types
 
     async def pages(self, nodes: Nodes, first_ns: int, last_ns: int) -> AsyncIterator[list[tuple[int, Kept]]]:
         """Yield what is kept of nodes, each with the number of its tag, from one time to another, a request at a time.
@@ -101,7 +111,9 @@ class RawHistory:
         ]
         body = await self._client.uaclient._send_request(request, self._timeout_s)
         heed_cancel()
-        return history_response(checked(body), [number for (number, _), _ in asked], self._clock.now_ns())
+        answer, numbers = checked(body), [number for (number, _), _ in asked]
+        decode = partial(history_response, answer, numbers, self._clock.now_ns(), self._types)
+        return await self._types.decoded(self._client, decode)
 
     async def _release(self, details: ua.ReadRawModifiedDetails, asked: Sequence[tuple[Node, bytes]]) -> None:
         """Give back continuation points that are not needed any more; a server has few."""

@@ -114,16 +114,21 @@ def _key(kind: str, text: str) -> Key:
 
 
 def _id(name: Name) -> str:
-    match name.key:
+    identifier = identifier_text(name.key)
+    return f"nsu={encoded_uri(name.uri)};{identifier}" if name.uri else f"ns={name.index};{identifier}"
+
+
+def identifier_text(key: Key) -> str:
+    """Return an identifier without its namespace: `i=`, `s=`, `g=` or `b=` and what it is."""
+    match key:
         case int():
-            identifier = f"i={name.key}"
+            return f"i={key}"
         case UUID():
-            identifier = f"g={name.key}"
+            return f"g={key}"
         case bytes():
-            identifier = f"b={base64.b64encode(name.key).decode('ascii')}"
+            return f"b={base64.b64encode(key).decode('ascii')}"
         case _:
-            identifier = f"s={name.key}"
-    return f"nsu={_encoded(name.uri)};{identifier}" if name.uri else f"ns={name.index};{identifier}"
+            return f"s={key}"
 
 
 # --- browse paths -------------------------------------------------------------------------
@@ -155,7 +160,7 @@ def _path(names: Sequence[Name]) -> str:
         if (name.uri, name.index) == (before.uri, before.index):
             said = ""
         else:
-            said = f"nsu={_encoded(name.uri)};" if name.uri else f"{name.index}:"
+            said = f"nsu={encoded_uri(name.uri)};" if name.uri else f"{name.index}:"
         text = re.sub(r"[/&]", r"&\g<0>", str(name.key))
         steps.append(f"/{said}{text if said else re.sub(r'^(?=nsu=|[0-9]+:)', '&', text)}")
         before = name
@@ -174,5 +179,6 @@ def _name(uri: str | None, index: str | None, key: Key) -> Name:
     return Name("", int(index), key) if index and int(index) else in_opc_ua(key)
 
 
-def _encoded(uri: str) -> str:
+def encoded_uri(uri: str) -> str:
+    """Return a URI as it stands between `nsu=` and `;`."""
     return uri.replace(";", "%3B")

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from asyncua import Client, ua
 
 from connectors._opcua.reading import Reading
+from connectors._opcua.structures import Structures
 from connectors._pace import due
 from gateway.contracts import Clock, Emit
 
@@ -29,14 +30,15 @@ class Polling:
         """Look anew which nodes the tags have."""
         self._readings.clear()
 
-    async def run(self, client: Client, nodes: Mapping[int, ua.NodeId], emit: Emit) -> None:
+    async def run(self, client: Client, types: Structures, nodes: Mapping[int, ua.NodeId], emit: Emit) -> None:
         """Poll for ever. Raises what Reading.read does."""
         self.renew()
         async for turn in due(list(self._numbers), self._phase, self._counts):
             if not self._readings:
-                self._readings = [self._reading(client, nodes, numbers) for numbers in self._numbers.values()]
+                found = [
+                    [(number, nodes[number]) for number in numbers if number in nodes]
+                    for numbers in self._numbers.values()
+                ]
+                self._readings = [Reading(client, part, self._clock, types) for part in found]
             await self._readings[turn].read(emit)
             self._counts["polls"] += 1
-
-    def _reading(self, client: Client, nodes: Mapping[int, ua.NodeId], numbers: Sequence[int]) -> Reading:
-        return Reading(client, [(number, nodes[number]) for number in numbers if number in nodes], self._clock)

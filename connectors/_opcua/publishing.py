@@ -19,10 +19,12 @@ from asyncua.ua.ua_binary import nodeid_from_binary, struct_from_binary
 from asyncua.ua.uaerrors import BadMessageNotAvailable
 
 from connectors._opcua.decode import Published, publish_response, republish_response
+from connectors._opcua.structures import Structures
 from gateway.contracts import Clock, DeviceError, Emit
-from gateway.model import Quality
+from gateway.model import Batch, Kind, Quality
 
 _OUTSTANDING: Final = 4
+_LIMITS: Final = Quality.BAD_ENCODING_LIMITS_EXCEEDED
 _NUMBERS: Final = 0xFFFF_FFFF
 """Sequence numbers are 1 to this, and then 1 again."""
 _BEHIND_MAX: Final = 1000
@@ -41,10 +43,11 @@ class Publishing:
     `counts` has `publishes`.
     """
 
-    def __init__(self, clock: Clock, counts: Counter[str]) -> None:
+    def __init__(self, clock: Clock, counts: Counter[str], types: Structures) -> None:
         self.subscriptions: list[Subscription] = []
         self._clock = clock
         self._counts = counts
+        self._types = types
         self._limit = _OUTSTANDING
         self._others: set[int] = set()
 
@@ -107,8 +110,10 @@ class Publishing:
     async def _take(self, client: Client, body: Any) -> bool:
         """Take an answer to a publish request; return whether it was a word of a subscription of ours."""
         self._counts["publishes"] += 1
+        now_ns, types = self._clock.now_ns(), self._types
         try:
-            published = publish_response(checked(body), self._clock.now_ns())
+            answer = checked(body)
+            published = await types.decoded(client, lambda: publish_response(answer, now_ns, types))
         except ua.UaStatusCodeError as error:
             if error.code not in _LATER:
                 raise
@@ -135,7 +140,7 @@ class Subscription:
     `sequence` is the number of the last notification that came; `lost` is told of those that are lost for good, before
     those that follow. `told` is set when the server has said all that it had to say in this connection, `over` when it
     cannot be taken up again; it is silent at `deadline_s` of the loop's clock. `counts` has `keep_alives`, `changes`,
-    `republished`, `repeated`, `notifications_lost`.
+    `too_large` values, `republished`, `repeated`, `notifications_lost`.
     """
 
     def __init__(
@@ -147,6 +152,7 @@ class Subscription:
         counts: Counter[str],
         stored: Callable[[], Awaitable[None]],
         lost: Callable[[], None],
+        types: Structures,
     ) -> None:
         self.number = number
         self.sequence = 0
@@ -159,6 +165,7 @@ class Subscription:
         self._counts = counts
         self._stored = stored
         self._lost = lost
+        self._types = types
         self._acknowledge: list[int] = []
         self._alive = False
         self._repeated = 0
@@ -228,7 +235,9 @@ class Subscription:
             body = await client.uaclient._send_request(request)
         except BadMessageNotAvailable:
             return False
-        published = republish_response(checked(body), self._clock.now_ns())
+        now_ns, types = self._clock.now_ns(), self._types
+        answer = checked(body)
+        published = await types.decoded(client, lambda: republish_response(answer, now_ns, types))
         if published.sequence != number:
             return False  # some servers send an empty one for what they do not have
         self._counts["republished"] += 1
@@ -239,6 +248,7 @@ class Subscription:
         """Hand over what a notification carries; the server may forget it once it is stored."""
         self.sequence = published.sequence
         self._counts["changes"] += published.changes
+        self._counts["too_large"] += sum(map(_too_large, published.batches))
         if published.batches:
             self._emit(*published.batches)
             await self._stored()
@@ -247,6 +257,11 @@ class Subscription:
             self.over = True
             status = ua.StatusCode(ua.UInt32(published.status))
             raise ConnectionError(f"the server ended the subscription: {status.name}")
+
+
+def _too_large(batch: Batch) -> int:
+    """How many values were left out, for what is too large is an object (values.py)."""
+    return int((batch.quality == _LIMITS).sum()) if batch.kind is Kind.OBJECT else 0
 
 
 def _following(sequence: int) -> int:

@@ -5,7 +5,7 @@ OPC 10000-4, 5.11.2. asyncua makes objects of all that a request asks for, each 
 
 import asyncio
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final
 
 import numpy as np
@@ -15,6 +15,7 @@ from asyncua.ua.ua_binary import struct_to_binary
 from connectors._opcua.calls import PER_READ, TOO_LARGE, per_call
 from connectors._opcua.decode import read_response
 from connectors._opcua.publishing import checked
+from connectors._opcua.structures import Structures
 from connectors._pace import heed_cancel
 from gateway.contracts import Clock, Emit
 
@@ -26,17 +27,18 @@ _PER_CALL: Final = 1000
 _COUNT_BYTES: Final = 4
 
 
-async def read(client: Client, nodes: Nodes, emit: Emit, clock: Clock) -> None:
+async def read(client: Client, nodes: Nodes, emit: Emit, clock: Clock, types: Structures) -> None:
     """Read the values of nodes once, as Reading does."""
-    await Reading(client, nodes, clock).read(emit)
+    await Reading(client, nodes, clock, types).read(emit)
 
 
 class Reading:
     """A read of the same nodes, again and again, over one connection."""
 
-    def __init__(self, client: Client, nodes: Nodes, clock: Clock) -> None:
+    def __init__(self, client: Client, nodes: Nodes, clock: Clock, types: Structures) -> None:
         self._client = client
         self._clock = clock
+        self._types = types
         self._left: Nodes = nodes
         self._parts: list[_Part] = []
 
@@ -60,7 +62,8 @@ class Reading:
                 middle = len(part.nodes) // 2
                 self._parts[done : done + 1] = [_Part(part.nodes[:middle]), _Part(part.nodes[middle:])]
                 continue
-            emit(*read_response(body, part.numbers, self._clock.now_ns()))
+            decode = partial(read_response, body, part.numbers, self._clock.now_ns(), self._types)
+            emit(*await self._types.decoded(self._client, decode))
             done += 1
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from connectors._opcua.extent import HAS_VALUE, SIZE, TAIL, DecodeError, tail_size
 from connectors._opcua.values import MASKS, NUMBER, STRING, data_value, variant, variant_end
-from connectors._opcua.variants import KIND, Row, columns, times_ns
+from connectors._opcua.variants import KIND, PLAIN, Row, Types, columns, times_ns
 from gateway.model import Batch, Kind
 
 Offsets = NDArray[np.intp]
@@ -45,6 +45,7 @@ class Records:
     end: int
     count: int
     tags: NDArray[np.uint32] | None = None
+    types: Types = PLAIN
 
     @property
     def lead(self) -> int:
@@ -123,7 +124,7 @@ def _walked(records: Records, now_ns: int) -> list[Batch]:
         if at + lead >= records.end:
             raise DecodeError(f"{records.count} values are announced, {i} are there")
         tag = int.from_bytes(data[at : at + _HANDLE], "little") if tags is None else tags[i]
-        row, at = data_value(data, at + lead, records.end, tag)
+        row, at = data_value(data, at + lead, records.end, tag, records.types)
         rows.append(row)
     return columns(rows, now_ns)
 
@@ -269,7 +270,7 @@ def _values(
     for number, rows, at in layout.numbers:
         values[KIND[number]][rows] = records.at(at, _DTYPE[number])
     for row, begin, end in layout.others:
-        kind, value, damage = variant(records.data, records.start + begin, records.start + end)
+        kind, value, damage = variant(records.data, records.start + begin, records.start + end, records.types)
         kinds[row] = kind
         values[kind][row] = value
         quality[row] = damage or quality[row]

@@ -15,7 +15,7 @@ from asyncua.common.utils import Buffer, NotEnoughData
 from asyncua.ua.ua_binary import variant_from_binary
 
 from connectors._opcua.extent import HAS_VALUE, TAIL, Cursor, DecodeError, tail_size
-from connectors._opcua.variants import KIND, Row, json_value, kind_value
+from connectors._opcua.variants import KIND, PLAIN, Row, Types, json_value, kind_value
 from gateway.model import Kind, Quality
 
 MASKS: Final = range(0x40)
@@ -23,6 +23,8 @@ MASKS: Final = range(0x40)
 NUMBER: Final = {1: "?", 2: "b", 3: "B", 4: "h", 5: "H", 6: "i", 7: "I", 8: "q", 9: "Q", 10: "f", 11: "d"}
 """Formats of the built-in types that are numbers, as of the struct module; little-endian."""
 STRING: Final = 12
+BYTES_MAX: Final = 1 << 20
+"""How long an encoded value may be. As JSON it is some six times as long, and brokers take 8 MiB. Our choice."""
 
 FAILURES: Final = (
     ua.UaError, struct.error, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
@@ -61,7 +63,7 @@ class Bounded(Buffer):
         return Bounded(self._data, self._cur_pos, min(size, self._size) if size >= 0 else self._size)
 
 
-def data_value(data: bytes, at: int, end: int, tag: int) -> tuple[Row, int]:
+def data_value(data: bytes, at: int, end: int, tag: int, types: Types = PLAIN) -> tuple[Row, int]:
     """Return the row and the end of the DataValue that begins at `at`; two bytes can be read there.
 
     Raises DecodeError if it does not end before `end`.
@@ -69,7 +71,7 @@ def data_value(data: bytes, at: int, end: int, tag: int) -> tuple[Row, int]:
     mask = data[at]
     form = _FORMS.get(mask | data[at + 1] << 8 if mask & HAS_VALUE else mask)
     if form is None:
-        return _other(data, at, end, tag)
+        return _other(data, at, end, tag, types)
     following = at + form.struct.size
     if following > end:
         raise DecodeError(f"the value at byte {at} goes beyond the end")
@@ -78,14 +80,14 @@ def data_value(data: bytes, at: int, end: int, tag: int) -> tuple[Row, int]:
     return row, following
 
 
-def _other(data: bytes, at: int, end: int, tag: int) -> tuple[Row, int]:
+def _other(data: bytes, at: int, end: int, tag: int, types: Types) -> tuple[Row, int]:
     tail_bytes = tail_size(data[at])
     tail = variant_end(data, at + 1, end)
     if tail + tail_bytes > end:
         raise DecodeError(f"the value at byte {at} goes beyond the end")
     form = _TAILS[data[at]]
     found = (*form.struct.unpack_from(data, tail), math.nan, 0)
-    kind, value, damage = variant(data, at + 1, tail)
+    kind, value, damage = variant(data, at + 1, tail, types)
     row = kind, tag, found[form.source], found[form.server], value, damage or found[form.quality]
     return row, tail + tail_bytes
 
@@ -101,8 +103,13 @@ def variant_end(data: bytes, at: int, end: int) -> int:
     return cursor.at
 
 
-def variant(data: bytes, at: int, end: int) -> tuple[Kind, Any, int]:
-    """Return kind and value of the variant that is exactly these bytes, and 0 or its quality if it makes no sense."""
+def variant(data: bytes, at: int, end: int, types: Types = PLAIN) -> tuple[Kind, Any, int]:
+    """Return kind and value of the variant that is exactly these bytes, and 0, or its quality if that is all there is.
+
+    That is so if the bytes make no sense, or if there are more of them than a value may have.
+    """
+    if end - at > BYTES_MAX:
+        return Kind.OBJECT, None, Quality.BAD_ENCODING_LIMITS_EXCEEDED
     match data[at]:
         case ua.VariantType.String if data[at + 1 : at + 5] != b"\xff\xff\xff\xff":
             return Kind.OBJECT, data[at + 5 : end].decode("utf-8", errors="surrogateescape"), 0
@@ -110,11 +117,12 @@ def variant(data: bytes, at: int, end: int) -> tuple[Kind, Any, int]:
             return Kind.OBJECT, json_value(ua.win_epoch_to_datetime(*_INT64.unpack_from(data, at + 1))), 0
         case ua.VariantType.StatusCode:
             return Kind.OBJECT, json_value(ua.StatusCode(*_UINT32.unpack_from(data, at + 1))), 0
-    cursor = Cursor(data, at, end)
+    cursor, buffer = Cursor(data, at, end), Bounded(data[at:end])
     cursor.variant()
     try:
-        if cursor.sound:
-            return *kind_value(variant_from_binary(Bounded(data[at:end]))), 0
+        found = variant_from_binary(buffer) if cursor.sound else None
+        if found is not None and not buffer:  # what is left over was not understood, such as a structure in XML
+            return *kind_value(found, types), 0
     except FAILURES:  # said by the quality
         pass
     return Kind.OBJECT, None, Quality.BAD_DECODING_ERROR

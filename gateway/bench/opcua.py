@@ -16,6 +16,7 @@ from asyncua.ua.ua_binary import struct_from_binary
 
 from connectors import opcua
 from connectors._opcua.reading import Reading
+from connectors._opcua.structures import Structures
 from gateway.bench.measured import Measured, meanwhile, source
 from gateway.bench.opcua_canned import DOUBLES, MIXED, NAMESPACES
 from gateway.bench.opcua_limit import protocol, received
@@ -213,7 +214,7 @@ async def _read_columns(asked: _Asked) -> Measured:
         values += sum(map(len, batches))
 
     async with asked.client() as client:
-        reading = Reading(client, list(enumerate(asked.nodes)), SystemClock())
+        reading = Reading(client, list(enumerate(asked.nodes)), SystemClock(), Structures())
         await reading.read(count)  # for this one the requests have to be encoded
         values, begin, cpu = 0, time.monotonic(), time.process_time()
         while time.monotonic() - begin < asked.duration_s:

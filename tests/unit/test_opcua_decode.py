@@ -335,4 +335,4 @@ def test_every_cut_through_a_message_is_an_error(n: int) -> None:
 def test_a_structure_without_a_known_type_is_its_bytes() -> None:
     node = ua.NodeId(ua.Int32(9), ua.Int16(3))
     value = variant_to_binary(ua.Variant(ua.ExtensionObject(node, ua.ByteString(b"\x01\x02"))))
-    assert changes(b"\x01" + value)[Kind.OBJECT][2] == [{"TypeId": "ns=3;i=9", "Encoding": 0, "Body": "AQI="}]
+    assert changes(b"\x01" + value)[Kind.OBJECT][2] == [{"UaTypeId": "ns=3;i=9", "UaBody": "AQI="}]
