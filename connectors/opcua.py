@@ -31,6 +31,7 @@ from connectors._opcua.backfill import Backfill, Server
 from connectors._opcua.deadband import Deadbands
 from connectors._opcua.decode import DecodeError
 from connectors._opcua.discover import discover as discover
+from connectors._opcua.events import COUNTS, Events
 from connectors._opcua.gaps import Told
 from connectors._opcua.monitoring import Item, forget, monitor, queue_size, subscribe
 from connectors._opcua.options import DeviceOptions as DeviceOptions
@@ -63,7 +64,7 @@ _AGAIN_S_MAX: Final = 60.0
 
 def address(options: TagOptions) -> str:
     """Return the node, namespace by URI."""
-    return str(options.node)
+    return f"events of {options.events}" if options.events else str(options.node)
 
 
 def connector(device: Device, clock: Clock) -> "OpcUa":
@@ -74,8 +75,9 @@ def connector(device: Device, clock: Clock) -> "OpcUa":
 class OpcUa:
     """Subscribe to nodes of one server, and poll others.
 
-    `counts` are those of publishing.py, polling.py, said.py, gaps.py and backfill.py; how often subscriptions were
-    `resumed` after a lost connection; and `short_queues`, items for which the server keeps fewer values than asked for.
+    `counts` are those of publishing.py, events.py, polling.py, said.py, gaps.py and backfill.py; how often
+    subscriptions were `resumed` after a lost connection; and `short_queues`, items for which the server keeps fewer
+    values than asked for.
     A server that is away is asked every 4 s at least (`retry_s`): an attempt without an answer takes as long, and
     values are to be there 10 s after the server is.
     """
@@ -86,7 +88,7 @@ class OpcUa:
         self._session = Session(device, clock)
         self._options: DeviceOptions = device.options
         self._nodes: Mapping[int, TagOptions] = dict(zip(device.numbers.tolist(), device.tag_options, strict=True))
-        self._numbers = device.numbers
+        self._values = device.numbers[[tag.events is None for tag in device.tag_options]]
         self._clock = clock
         self._now_ns = clock.now_ns
         self._stored = device.stored
@@ -95,10 +97,11 @@ class OpcUa:
         self._interval_s = 0.0
         self._publishing: Publishing | None = None
         self._types = Structures()
-        self.counts: Counter[str] = Counter(dict.fromkeys(_COUNTS, 0))
-        self.learned: dict[str, Any] = {}
+        self.counts: Counter[str] = Counter(dict.fromkeys([*_COUNTS, *COUNTS], 0))
+        self._events = Events(device, clock, self.counts)
+        self._learned: dict[str, Any] = {}
         self._refused: dict[int, int] = {}
-        self._remarks = Remarks(device, self.learned)
+        self._remarks = Remarks(device, self._learned)
         self._said = Said(device.numbers, self.counts)
         self._told = Told(device.numbers, self.counts)
         self._publishing_s, polls = rates(self._options, self._nodes)
@@ -111,6 +114,11 @@ class OpcUa:
         )
         self._deadbands = Deadbands()
         self._backfill = Backfill(device, self._told, clock, self.counts)
+
+    @property
+    def learned(self) -> Mapping[str, Any]:
+        """What people should know, and which conditions are not over."""
+        return {**self._learned, **self._events.learned}
 
     async def run(self, emit: Emit) -> None:
         self._said.begin()
@@ -181,7 +189,7 @@ class OpcUa:
 
     async def _begun(self, client: Client) -> Publishing:
         """A new subscription; what came between the old one, if there was any, and its first values is lost."""
-        self._told.lost(self._numbers)
+        self._told.lost(self._values)
         self._item_of.clear()
         self._node_of.clear()
         self._refused.clear()
@@ -195,10 +203,13 @@ class OpcUa:
             heed_cancel()
             silence_s += self._options.timeout
             self._interval_s = max(self._interval_s, interval_s)
+            if publishing_s == self._options.publishing:
+                self._events.renew(number)
             lost = partial(self._told.lost, np.array(numbers, np.uint32))
-            publishing.subscriptions.append(
-                Subscription(number, silence_s, self._live, self._clock, self.counts, self._stored, lost, self._types)
+            subscription = Subscription(
+                number, silence_s, self._live, self._clock, self.counts, self._stored, lost, self._types, self._events
             )
+            publishing.subscriptions.append(subscription)
         return publishing
 
     async def _tend(
@@ -216,6 +227,7 @@ class OpcUa:
 
     async def _tell_the_rest(self, client: Client, publishing: Publishing) -> None:
         """Read what the subscription that goes on has not told of: those tags were bad meanwhile and did not change."""
+        await self._events.resume(client, self._live)
         with suppress(TimeoutError):
             async with asyncio.timeout(self._interval_s + _WORD_S):
                 await publishing.told()
@@ -250,20 +262,24 @@ class OpcUa:
         """Find the nodes of these tags and create monitored items; what the server cannot have is emitted as such."""
         if not numbers:
             return
-        nodes = await resolve(client, [self._nodes[number].node for number in numbers])
+        nodes = await resolve(client, [self._nodes[number].monitored for number in numbers])
         found = {number: node for number, node in zip(numbers, nodes, strict=True) if node is not None}
         if self._polling and any(self._node_of.get(n) != found.get(n) for n in self._polled.intersection(numbers)):
             self._polling.renew()
         for number in numbers:
             self._node_of.pop(number, None)
             self._refused.pop(number, None)
+        reported = {number: found.pop(number) for number in list(found) if self._nodes[number].events}
         self._node_of |= found
-        self._refuse({number: int(Quality.BAD_NODE_ID_UNKNOWN) for number in numbers if number not in found})
+        self._refuse({number: int(Quality.BAD_NODE_ID_UNKNOWN) for number in numbers if number not in found | reported})
         for subscription, (publishing_s, of_rate) in zip(
             publishing.subscriptions, self._publishing_s.items(), strict=True
         ):
             if items := {number: found[number] for number in of_rate if number in found}:
                 await self._create(client, subscription.number, publishing_s, items)
+        if reported:
+            self._refuse(await self._events.begin(client, reported, self._live))
+            heed_cancel()
         self._remark()
 
     async def _create(

@@ -193,6 +193,7 @@ class ProtocolModule(Protocol):
     """pydantic model of the keys that a tag of this protocol may have, in addition to unit, description, ...
 
     Where the keys tell whether values are numbers, a property `numeric` says so: numbers need limits to be written.
+    Where its readings are no plain values, a property `datatype` says what they are (gateway/model/tag.py).
     Where they are accepted but may not mean what they seem to, a property `warning` says what and the remedy.
     """
 

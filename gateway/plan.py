@@ -114,6 +114,7 @@ def _tag(asset: str, name: str, keys: Any, device: str, protocol: ProtocolModule
         name,
         device=device,
         address=protocol.address(keys),
+        datatype=getattr(keys, "datatype", ""),
         unit=keys.unit,
         description=keys.description,
         deadband=keys.deadband,

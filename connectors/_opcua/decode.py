@@ -7,22 +7,22 @@ A body is what follows the type id of a message, so it begins with the ResponseH
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from asyncua import ua
-from asyncua.ua.ua_binary import struct_from_binary
 from numpy.typing import NDArray
 
 from connectors._opcua.extent import Cursor, DecodeError
 from connectors._opcua.records import Records, batches
-from connectors._opcua.values import FAILURES, Bounded
+from connectors._opcua.values import variant
 from connectors._opcua.variants import PLAIN, Types
 from gateway.model import Batch
 from gateway.model.batch import join_kinds
 
 __all__ = [
     "DecodeError",
+    "Event",
     "Kept",
     "Published",
     "history_response",
@@ -49,6 +49,19 @@ _TIME: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
+class Event:
+    """An event: the client handle of its item, and its fields in the order of the select clauses, as JSON has them.
+
+    A field that is null is None; so is one that cannot be decoded, and then the event is not `sound`. A StatusCode is
+    left as such, for a bad one may stand where a field is not there.
+    """
+
+    handle: int
+    fields: Sequence[Any]
+    sound: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Published:
     """A publish response, or a republished notification, which has only what is in the message.
 
@@ -65,7 +78,7 @@ class Published:
     batches: Sequence[Batch]
     changes: int
     status: int | None
-    events: Sequence[ua.EventNotificationList]
+    events: Sequence[Event]
     results: Sequence[int]
 
 
@@ -153,7 +166,7 @@ def _message(cursor: Cursor, now_ns: int, types: Types) -> Published:
     cursor.skip(_TIME)
     changes, status = 0, None
     found: list[Batch] = []
-    events: list[ua.EventNotificationList] = []
+    events: list[Event] = []
     for _ in range(cursor.count(_EXTENSION_OBJECT_MIN)):
         type_id, at = cursor.extension_object()
         notification = Cursor(cursor.data, at, cursor.at)
@@ -164,7 +177,7 @@ def _message(cursor: Cursor, now_ns: int, types: Types) -> Published:
         elif type_id == _STATUS_CHANGE:
             status = notification.number("I")
         elif type_id == _EVENTS:
-            events.append(_events(notification))
+            events += _events(notification, types)
     return Published(0, (), False, sequence, join_kinds(found), changes, status, events, ())
 
 
@@ -173,18 +186,24 @@ def _changes(notification: Cursor, types: Types) -> Records:
     return Records(notification.data, notification.at, notification.end - _DIAGNOSTICS_MIN, count, types=types)
 
 
-def _events(notification: Cursor) -> ua.EventNotificationList:
-    """Let asyncua decode events, once it is known that it stays within them."""
+def _events(notification: Cursor, types: Types) -> list[Event]:
+    """An EventNotificationList (OPC 10000-4, 7.25.3)."""
+
+    def event() -> Event:
+        handle = notification.number("I")
+        fields = notification.array(lambda: _field(notification, types), _VARIANT_MIN)
+        return Event(handle, [value for value, _ in fields], all(sound for _, sound in fields))
+
+    return notification.array(event, _EVENT_MIN)
+
+
+def _field(notification: Cursor, types: Types) -> tuple[Any, bool]:
+    """Return a field as it is in an Event, and whether it could be decoded."""
     begin = notification.at
-
-    def event() -> None:
-        notification.skip(_UINT32)
-        notification.array(notification.variant, _VARIANT_MIN)
-
-    notification.array(event, _EVENT_MIN)
-    if not notification.sound:
-        raise DecodeError("an event has a field without a meaning")
-    try:
-        return struct_from_binary(ua.EventNotificationList, Bounded(notification.data[begin : notification.end]))
-    except FAILURES as error:
-        raise DecodeError(f"events cannot be decoded: {type(error).__name__}: {error}") from error
+    notification.variant()
+    if notification.data[begin] == ua.VariantType.StatusCode:
+        return ua.StatusCode(ua.UInt32(int.from_bytes(notification.data[begin + 1 : notification.at], "little"))), True
+    _, value, damage = variant(notification.data, begin, notification.at, types)
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    return (None if value != value else value), not damage  # NaN is also what null is decoded as

@@ -1,12 +1,13 @@
 """Keys of the configuration: of an OPC UA server, and of its tags."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, InstanceOf
+from pydantic import BeforeValidator, Field, InstanceOf, model_validator
 
 from connectors._opcua.node import Node, parse
 from connectors._opcua.security import SecurityOptions
 from connectors._options import Options, Seconds
+from gateway.model.tag import EVENT
 
 NodeId = Annotated[InstanceOf[Node], BeforeValidator(parse, json_schema_input_type=str)]
 
@@ -37,13 +38,45 @@ class DeviceOptions(Options):
 
 
 class TagOptions(Options):
-    """Keys of a tag of an OPC UA server."""
+    """Keys of a tag: a value of a node, or the events that a node reports; exactly one of `node` and `events`."""
 
-    node: NodeId = Field(description="nsu=<namespace URI>;s=<name>, or i=, g=, b=, or a browse path")
+    node: NodeId | None = Field(
+        default=None, description="nsu=<namespace URI>;s=<name>, or i=, g=, b=, or a browse path"
+    )
     publishing: Seconds | None = Field(default=None, description="publishing interval, if not as the device says")
     sampling: Seconds | None = Field(default=None, description="sampling interval, if not as the device says")
     poll: Seconds | Literal["off"] | None = Field(default=None, description="read it so often; off: have changes sent")
+    events: NodeId | None = Field(default=None, description="a node that reports events, in place of node; i=2253: all")
+    types: list[NodeId] = Field(default=[], description="types of event, and what is derived from them; default: all")
+    severity_min: int = Field(default=1, ge=1, le=1000, description="lowest severity of events")
+    fields: list[str] = Field(
+        default=[], description="more fields of events, as browse paths such as LimitState/CurrentState"
+    )
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if (self.node is None) == (self.events is None):
+            raise ValueError("a tag is a value or events: write node:, or events: and the node that reports them")
+        if self.node is not None and (self.types or self.fields or self.severity_min > 1):
+            raise ValueError("types, severity_min and fields are of events: write events: in place of node:")
+        rates = (self.publishing, self.sampling, self.poll)
+        if self.events is not None and (rates != (None, None, None) or getattr(self, "write", False)):
+            raise ValueError("events have no rates, and are only read: take publishing, sampling, poll and write out")
+        for name in self.fields:
+            parse(f"/{name}")
+        return self
+
+    @property
+    def monitored(self) -> Node:
+        """The node that has the value or reports the events."""
+        found = self.node or self.events
+        assert found is not None  # as _one_kind has seen to
+        return found
+
+    @property
+    def datatype(self) -> str:
+        return EVENT if self.events else ""
 
     @property
     def warning(self) -> str:
-        return self.node.warning
+        return next((node.warning for node in (self.monitored, *self.types) if node.warning), "")

@@ -19,6 +19,7 @@ from asyncua.ua.ua_binary import nodeid_from_binary, struct_from_binary
 from asyncua.ua.uaerrors import BadMessageNotAvailable
 
 from connectors._opcua.decode import Published, publish_response, republish_response
+from connectors._opcua.events import Events
 from connectors._opcua.structures import Structures
 from gateway.contracts import Clock, DeviceError, Emit
 from gateway.model import Batch, Kind, Quality
@@ -153,6 +154,7 @@ class Subscription:
         stored: Callable[[], Awaitable[None]],
         lost: Callable[[], None],
         types: Structures,
+        events: Events,
     ) -> None:
         self.number = number
         self.sequence = 0
@@ -166,6 +168,7 @@ class Subscription:
         self._stored = stored
         self._lost = lost
         self._types = types
+        self._events = events
         self._acknowledge: list[int] = []
         self._alive = False
         self._repeated = 0
@@ -201,6 +204,8 @@ class Subscription:
         elif missing <= _BEHIND_MAX:
             self._repeated = 0
             await self._accept(published)
+            if self._events.stale:
+                await self._events.refresh(client)
         else:
             self._repeat(published.sequence, before=missing >= _NUMBERS - _BEHIND_MAX)
         if not published.more:
@@ -224,6 +229,7 @@ class Subscription:
         if not await self._republish(client, number):
             self._counts["notifications_lost"] += 1
             self._lost()
+            self._events.stale = True
             self.sequence = number
 
     async def _republish(self, client: Client, number: int) -> bool:
@@ -249,9 +255,12 @@ class Subscription:
         self.sequence = published.sequence
         self._counts["changes"] += published.changes
         self._counts["too_large"] += sum(map(_too_large, published.batches))
-        if published.batches:
-            self._emit(*published.batches)
+        events = self._events.take(published.events, self._clock.now_ns()) if published.events else []
+        if published.batches or events:
+            self._emit(*published.batches, *events)
             await self._stored()
+        if events:
+            self._events.stored()
         self._acknowledge.append(published.sequence)
         if published.status is not None:
             self.over = True

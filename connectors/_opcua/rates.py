@@ -1,4 +1,4 @@
-"""How often which tags come: sent by the server, or polled."""
+"""How often which tags come: sent by the server, or polled. Events are sent at the rate of the device."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,9 @@ def rates(
     polled: dict[float, list[int]] = defaultdict(list)
     for number, tag in nodes.items():
         poll = tag.poll or options.poll
-        if poll is None or poll == "off":
+        if tag.events:
+            sent.setdefault(options.publishing, [])
+        elif poll is None or poll == "off":
             sent[tag.publishing or options.publishing].append(number)
         else:
             polled[poll].append(number)

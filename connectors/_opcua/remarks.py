@@ -56,7 +56,7 @@ class Remarks:
         self._say("clock", [text] if abs(ahead_s) > _SKEW_S else [])
 
     def _refusal(self, code: int, numbers: Sequence[int]) -> str:
-        shown = ", ".join(f"{tag.name} ({keys.node})" for tag, keys in (self._tags[n] for n in numbers[:_SHOWN]))
+        shown = ", ".join(f"{tag.name} ({keys.monitored})" for tag, keys in (self._tags[n] for n in numbers[:_SHOWN]))
         more = f" and {len(numbers) - _SHOWN} more" if len(numbers) > _SHOWN else ""
         return f"{shown}{more}: {ua.StatusCode(ua.UInt32(code)).name}: {_REMEDIES.get(code, _OTHER)}"
 

@@ -20,7 +20,7 @@ async def resolve(client: Client, nodes: Sequence[Node]) -> list[ua.NodeId | Non
     """
     namespaces = await client.get_namespace_array()
     found = [None if node.by_path else _node_id(node.names[0], namespaces) for node in nodes]
-    paths = {i: names for i, node in enumerate(nodes) if node.by_path and (names := _qualified(node, namespaces))}
+    paths = {i: names for i, node in enumerate(nodes) if node.by_path and (names := qualified(node, namespaces))}
     if paths:
         results = await (await calls(client)).translate([path(OBJECTS, names) for names in paths.values()])
         for i, result in zip(paths, results, strict=True):
@@ -44,7 +44,7 @@ def _node_id(name: Name, namespaces: Sequence[str]) -> ua.NodeId | None:
             return ua.NodeId(ua.String(name.key), index)
 
 
-def _qualified(node: Node, namespaces: Sequence[str]) -> list[ua.QualifiedName]:
+def qualified(node: Node, namespaces: Sequence[str]) -> list[ua.QualifiedName]:
     """The browse names as this server has them, or none if a namespace is not there."""
     try:
         return [ua.QualifiedName(str(name.key), name.place(namespaces)) for name in node.names]

@@ -138,7 +138,7 @@ def json_value(value: Any, types: Types = PLAIN) -> Any:
         case UUID():
             return str(value)
         case ua.NodeId():
-            return node_text(value, types.namespaces)
+            return None if value.is_null() else node_text(value, types.namespaces)
         case ua.QualifiedName():
             return _of_namespace(types.namespaces, value.NamespaceIndex) + (value.Name or "")
         case ua.StatusCode():

@@ -15,6 +15,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from gateway.bus.events import event_messages, event_tags
 from gateway.bus.mqtt import Message, Mqtt, Receive, connect
 from gateway.bus.topics import Topics
 from gateway.contracts import Clock
@@ -42,6 +43,7 @@ class Publisher:
         self._urls = itertools.cycle(urls)
         self._topics = topics
         self._catalog = catalog
+        self._is_event = event_tags(catalog)
         self._boot = boot
         self._clock = clock
         self._mqtt: Mqtt | None = None
@@ -80,14 +82,11 @@ class Publisher:
                 self._up.clear()
 
     async def write(self, records: Sequence[Record]) -> None:
-        """Publish each record as one batch message and wait for the broker's word; wait for a broker if need be."""
-        gateway = self._topics.gateway
-        await self.publish(
-            [
-                Message(self._topics.batch(self._catalog.assets[r.asset]), batch_message(r, self._catalog, gateway))
-                for r in records
-            ]
-        )
+        """Publish each record as one batch message and wait for the broker's word; wait for a broker if need be.
+
+        Events among the readings follow as messages of their own.
+        """
+        await self.publish([message for record in records for message in self._messages(record)])
 
     async def publish(self, messages: Sequence[Message]) -> None:
         """Publish over the connection there is, or the next one. Raises ConnectionError if it is lost meanwhile."""
@@ -95,6 +94,11 @@ class Publisher:
             await self._up.wait()
         await self._mqtt.publish(messages)
         self.messages += len(messages)
+
+    def _messages(self, record: Record) -> list[Message]:
+        topic = self._topics.batch(self._catalog.assets[record.asset])
+        batch = Message(topic, batch_message(record, self._catalog, self._topics.gateway))
+        return [batch, *event_messages(record, self._is_event, self._catalog, self._topics)]
 
     async def _subscribe(self, mqtt: Mqtt) -> None:
         """Subscribe where the broker lets us; what it refuses is said once, the rest goes on without."""

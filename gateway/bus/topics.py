@@ -27,6 +27,14 @@ class Topics:
         """What the tags of an asset are; retained."""
         return f"{self.root}/{asset}/_meta"
 
+    def event(self, asset: str) -> str:
+        """What happened at an asset; not retained."""
+        return f"{self.root}/{asset}/_event"
+
+    def alarm(self, asset: str, name: str) -> str:
+        """The state of an alarm of an asset; retained."""
+        return f"{self.root}/{asset}/_alarm/{name}"
+
     @property
     def ledger(self) -> str:
         """What came and what did not in the minute that ended last; retained."""

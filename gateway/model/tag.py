@@ -8,7 +8,8 @@ from typing import Final
 
 NO_LABELS: Final[Mapping[int, str]] = MappingProxyType({})
 """One for all the tags whose numbers are just numbers: an empty dictionary takes 64 bytes."""
-
+EVENT: Final = "event"
+"""The datatype of a tag whose readings are events: objects whose names are those of OPC UA (OPC 10000-5, 6.4)."""
 _SEGMENT: Final = re.compile(r"[a-z0-9_-]+")
 
 

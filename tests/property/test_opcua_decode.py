@@ -14,6 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors._opcua.decode import DecodeError, Published, publish_response, read_response
+from connectors._opcua.variants import json_value, kind_value
+from gateway import payload
 from gateway.model import Batch, Kind
 from tests.changes import batches
 from tests.property.strategies import BITS, UINT32, rows
@@ -243,8 +245,13 @@ def test_several_notifications_are_joined_in_order(one: list[Value], other: list
 def test_events_are_those_of_asyncua(fields: list[tuple[int, list[ua.Variant]]]) -> None:
     events = ua.EventNotificationList([ua.EventFieldList(handle, variants) for handle, variants in fields])
     encoded = struct_to_binary(events)
-    (found,) = publish_response(published([extension(916, encoded)]), NOW_NS).events
-    assert struct_to_binary(found) == struct_to_binary(struct_from_binary(ua.EventNotificationList, Buffer(encoded)))
+    found = publish_response(published([extension(916, encoded)]), NOW_NS).events
+    theirs = struct_from_binary(ua.EventNotificationList, Buffer(encoded)).Events
+    assert [event.handle for event in found] == [event.ClientHandle for event in theirs]
+    for event, other in zip(found, theirs, strict=True):
+        fields_ = [json_value(field) if isinstance(field, ua.StatusCode) else field for field in event.fields]
+        told = [payload.encoded(field) for field in fields_]
+        assert told == [payload.encoded(kind_value(variant)[1]) for variant in other.EventFields or []]
 
 
 # --- what is no message -------------------------------------------------------------------
