@@ -30,6 +30,7 @@ class Machine:
 
     def __init__(self, *, conditions: bool = True) -> None:
         self.port = servers.free_port()
+        self.at = AT
         self._conditions = conditions
         self._server = Server()
         self._alarms: dict[str, Any] = {}
@@ -52,13 +53,18 @@ class Machine:
     async def stop(self) -> None:
         await self._server.stop()
 
+    async def add(self, name: str, value: ua.Variant) -> None:
+        """Add a variable."""
+        place, shown = ua.NodeId(ua.String(name), ua.Int16(2)), ua.QualifiedName(name, 2)
+        await self._server.nodes.objects.add_variable(place, shown, value)
+
     async def report(self, event: Any, message: str) -> None:
-        """Report an event of asyncua's, or of a type by name, at AT."""
+        """Report an event of asyncua's, or of a type by name, which happened at `at`."""
         if isinstance(event, str):
             event = getattr(event_objects, event)()
         generator = EventGenerator(self._server.iserver.isession)
         await generator.init(event)
-        await generator.trigger(AT, message)
+        await generator.trigger(self.at, message)
 
     async def happen(self, message: str, severity: int = 500) -> None:
         await self.report(event_objects.BaseEvent(message=message, severity=severity), message)  # type: ignore[no-untyped-call]
