@@ -46,6 +46,10 @@ _WHO: Final = {
     ua.UserTokenType.Certificate: "certificate",
     ua.UserTokenType.IssuedToken: "issued token",
 }
+_SUBSCRIBE: Final = 1 << 0
+"""Bit of EventNotifier (OPC 10000-3, 8.59)."""
+_REPORTING_MAX: Final = 20
+"""Objects that report events that are told. Our choice."""
 _EXAMPLE: Final = {"node": "i=2258"}
 """The clock, which every server has."""
 
@@ -156,7 +160,8 @@ async def _interview(ask: Calls, match: str, depth: int) -> tuple[dict[str, Any]
     (table,), build = await ask.read([_NAMESPACES]), await ask.read(list(_BUILD.values()))
     namespaces = list(table.Value.Value or ()) if table.Value is not None else []
     words = {name: _line(str(said.Value.Value or "")) for name, said in zip(_BUILD, build, strict=True) if said.Value}
-    spots = [spot for spot in await _browse(ask, namespaces, depth) if spot.is_variable]
+    found = await _browse(ask, namespaces, depth)
+    spots = [spot for spot in found if spot.is_variable]
     wanted = sorted((spot for spot in spots if fnmatchcase("/".join(spot.names).casefold(), match)), key=_order)
     nodes = [_written(spot.node, namespaces) for spot in wanted]
     described = await describe(ask, [spot.node for spot in wanted], namespaces)
@@ -167,8 +172,20 @@ async def _interview(ask: Calls, match: str, depth: int) -> tuple[dict[str, Any]
         remarks.append(f"{left_out} variables are left out: a configuration cannot have their node ids")
     if ask.exhausted:
         remarks.append(f"not browsed to the end: there are more than {REFERENCES_MAX} references; say less --depth")
-    facts = {"remark": remarks, **words}
+    objects = [_SERVER, *(spot.node for spot in found if not spot.is_variable)]
+    facts = {"remark": remarks, **words, "events": await _reporting(ask, objects, namespaces)}
     return {name: said for name, said in facts.items() if said}, tags
+
+
+async def _reporting(ask: Calls, objects: Sequence[ua.NodeId], namespaces: Sequence[str]) -> list[str]:
+    """Those that report events, as `events` of a tag has them; the first is the server, which reports all."""
+    said = await ask.read(objects, ua.AttributeIds.EventNotifier)
+    reporting = [
+        _written(node, namespaces)
+        for node, notifier in zip(objects, said, strict=True)
+        if notifier.Value is not None and isinstance(bits := notifier.Value.Value, int) and bits & _SUBSCRIBE
+    ]
+    return [node for node in reporting if node and node == _line(node)][:_REPORTING_MAX]
 
 
 async def _browse(ask: Calls, namespaces: Sequence[str], depth: int) -> list[Spot]:

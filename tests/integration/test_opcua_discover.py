@@ -215,6 +215,7 @@ async def test_what_it_prints_is_accepted_as_a_configuration(press: tuple[Press,
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"# {url}: 1 of 1 servers answered; ")
     assert "    # endpoint none: anonymous, user and password" in done.stdout
+    assert "    # events nsu=http://opcfoundation.org/UA/;i=2253\n" in done.stdout
     path = tmp_path / "plant.yaml"
     path.write_text(SITE + done.stdout, encoding="utf-8")
     checked = await cli("check", str(path), "--json")
