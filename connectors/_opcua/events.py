@@ -78,7 +78,7 @@ class Events:
         }
         names = {int(number): tag.name for number, tag in zip(device.numbers, device.tags, strict=True)}
         remembered = device.learned.get("conditions", {})
-        self._name = {number: names[number] for number in self._keys}
+        self._name = {number: f"{names[number]}{_narrowed(keys)}" for number, keys in self._keys.items()}
         self._known: dict[int, Known] = {
             number: {_key(one): dict(one) for one in remembered.get(name, [])} for number, name in self._name.items()
         }
@@ -90,9 +90,6 @@ class Events:
         self._untold: dict[int, set[str]] = {}
         self._has_conditions = True
         self.stale = False
-
-    def __contains__(self, number: int) -> bool:
-        return number in self._keys
 
     def renew(self, subscription: int) -> None:
         """Have events sent by this new subscription; nothing is yet."""
@@ -233,6 +230,12 @@ def _items(
     return ua.CreateMonitoredItemsParameters(
         SubscriptionId=subscription, TimestampsToReturn=ua.TimestampsToReturn.Both, ItemsToCreate=[item]
     )
+
+
+def _narrowed(keys: TagOptions) -> str:
+    """What narrows a tag down: conditions that another filter let through have not ended because this one does not."""
+    severity = [f"severity {keys.severity_min}"] if keys.severity_min > 1 else []
+    return "".join(f", {part}" for part in [*map(str, keys.types), *severity])
 
 
 def _named(selects: Sequence[Select], fields: Sequence[Any]) -> dict[str, Any]:

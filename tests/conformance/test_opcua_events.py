@@ -215,6 +215,20 @@ async def test_after_a_restart_of_the_gateway_only_news_is_told() -> None:
     }
 
 
+async def test_alarms_that_a_new_filter_leaves_out_have_not_ended() -> None:
+    async with machine() as server:
+        await server.alarm("pump", active=True, acked=False)
+        connector, heard = build(server.url)
+        async with running(connector, heard):
+            await heard.until(lambda: len(messages(heard)) == 1)
+        narrow, severe = build(server.url, learned=connector.learned, severity_min=900)
+        async with running(narrow, severe):
+            await listening(severe)
+            await server.happen("mark", 900)
+            await severe.until(lambda: "mark" in messages(severe))
+    assert messages(severe) == ["mark"]
+
+
 async def test_what_happens_while_the_line_is_down_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     if "uvloop" in type(asyncio.get_running_loop()).__module__:
         pytest.skip("asyncua's server ends a subscription when uvloop says that its connection is closed")
