@@ -284,6 +284,7 @@ class Gateway:
             gateway=self.name,
             journal=self.journal.id,
             retention_s=keys.retention,
+            retentions_s=keys.retentions,
         )
         return history, sink
 

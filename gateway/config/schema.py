@@ -166,6 +166,9 @@ class Historian(Keys):
         default="sqlite", description="sqlite (in data_dir), sqlite:///path, postgresql://..., or none to keep none"
     )
     retention: Seconds = Field(default=90 * 86_400.0, description="how long history is kept")
+    retentions: dict[str, Seconds] = Field(
+        default={}, description="how long that of some tags is kept instead, by glob over the path; the first counts"
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -5,11 +5,12 @@ It knows paths and batches, and neither journal nor bus.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, select
+from sqlalchemy import BindParameter, Connection, Engine, bindparam, delete, func, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.historian import schema
@@ -141,22 +142,28 @@ class History:
         with self._engine.connect() as db:
             return [Waiting(shard, int(n), oldest) for shard, n, oldest in db.execute(sums.order_by(table.c.shard))]
 
-    def forget(self, before_ns: int) -> int:
-        """Delete what is older than a time, whole chunks and buckets; return how many chunks that were."""
+    def forget(self, before_ns: int, others: Sequence[tuple[str, int]] = ()) -> int:
+        """Delete what is older than a time, whole chunks and buckets; return how many chunks that were.
+
+        For paths that match a pattern of `others`, the first one that does, its time counts instead.
+        """
         self.prepare()
         chunk, times = schema.chunk, schema.times
         with self._engine.begin() as db:
-            series = [{"of": id_} for id_ in db.scalars(select(schema.series.c.id))]
+            series = [{"of": id_, "before": _before(path, before_ns, others)} for path, id_ in _known_series(db)]
             if not series:
                 return 0
             gone = 0
+            before: BindParameter[int] = bindparam("before")
+            own = chunk.c.series == bindparam("of")
             for kind in Kind:
-                these = (chunk.c.series == bindparam("of"), chunk.c.kind == int(kind), chunk.c.first_time < before_ns)
-                gone += db.execute(delete(chunk).where(*these, chunk.c.last_time < before_ns), series).rowcount
-            db.execute(delete(times).where(times.c.last_time < before_ns))
+                these = (own, chunk.c.kind == int(kind), chunk.c.first_time < before, chunk.c.last_time < before)
+                gone += db.execute(delete(chunk).where(*these), series).rowcount
+            oldest_ns = min(row["before"] for row in series)  # series of several retentions may share times
+            db.execute(delete(times).where(times.c.last_time < oldest_ns))
             for table, width_ns in ((schema.rollup_1m, MINUTE_NS), (schema.rollup_1h, HOUR_NS)):
-                this = (table.c.series == bindparam("of")) & (table.c.bucket < before_ns - width_ns)
-                db.execute(delete(table).where(this), series)
+                old = (table.c.series == bindparam("of"), table.c.bucket < before - width_ns)
+                db.execute(delete(table).where(*old), series)
         return gone
 
     # --- asking ---------------------------------------------------------------------------
@@ -228,6 +235,10 @@ class History:
                     rows.where(~np.isin(rows.bucket, touched)), fresh.where(np.isin(fresh.bucket, touched)), unit_ns
                 )
         return merge(rows, rollup_of(()), bucket_ns)
+
+
+def _before(path: str, before_ns: int, others: Sequence[tuple[str, int]]) -> int:
+    return next((other_ns for pattern, other_ns in others if fnmatchcase(path, pattern)), before_ns)
 
 
 def _check_count(db: Connection, series: int, start_ns: int, end_ns: int) -> None:

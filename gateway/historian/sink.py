@@ -6,7 +6,7 @@ known and passed over. A database that is away is the drain's business: its curs
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from sqlalchemy.exc import SQLAlchemyError
@@ -38,6 +38,7 @@ class Historian:
         gateway: str,
         journal: str,
         retention_s: float,
+        retentions_s: Mapping[str, float] | None = None,
     ) -> None:
         self._history = history
         self._offload = offload
@@ -46,6 +47,7 @@ class Historian:
         self._gateway = gateway
         self._journal = journal
         self._retention_ns = round(retention_s * 1e9)
+        self._retentions_ns = {pattern: round(kept_s * 1e9) for pattern, kept_s in (retentions_s or {}).items()}
         self._stored: int | None = None
         self._series = np.empty(0, np.uint32)
         self.readings = 0
@@ -65,7 +67,7 @@ class Historian:
                 for shard in await self._offload(self._due, self._clock.now_ns()):
                     await self._offload(self._history.compact, shard)  # each its turn: readings are stored in between
                 if forgotten % _FORGET_EVERY == 0:
-                    await self._offload(self._history.forget, self._clock.now_ns() - self._retention_ns)
+                    await self._offload(self._forget, self._clock.now_ns())
             except SQLAlchemyError as error:
                 raise ConnectionError(f"history cannot be compacted: {_first_line(error)}") from error
             up()
@@ -88,6 +90,10 @@ class Historian:
         if len(self._series) < len(self._catalog):
             self._series = self._history.series(self._catalog.tags)
         return Batch(self._series[batch.tag], batch.time, batch.value, batch.quality)
+
+    def _forget(self, now_ns: int) -> None:
+        others = [(pattern, now_ns - kept_ns) for pattern, kept_ns in self._retentions_ns.items()]
+        self._history.forget(now_ns - self._retention_ns, others)
 
     def _due(self, now_ns: int) -> list[int]:
         """The shards whose tail is to be compacted."""

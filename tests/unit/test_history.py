@@ -160,6 +160,18 @@ def test_a_chunk_ends_with_the_day_and_is_not_too_long(database: Engine) -> None
     assert [len(part) for part in history.readings("plant/a/x", -5_000_000_000, 8_500_000_000_000)] == [8505]
 
 
+def test_some_tags_are_kept_for_longer_and_some_not_as_long(database: Engine) -> None:
+    """x and y were read together, so they share times: these stay as long as one of them needs them."""
+    history = History(database)
+    store(history, Batch.of([1, 2] * 2, [5, 5, 6, 6], np.arange(4.0)))
+    compact(history)
+    assert history.forget(100, [("*/y", 6), ("*/x*", 1), ("*", 50)]) == 0
+    assert history.forget(100, [("*/y", 6)]) == 1
+    assert (values(history), values(history, "plant/a/y")) == ([], [1.0, 3.0])
+    assert history.forget(100, [("*/none", 0)]) == 1
+    assert (count(database, "times"), count(database, "rollup_1m")) == (0, 2)
+
+
 def test_tables_of_another_version_are_not_touched(database: Engine) -> None:
     store(History(database), Batch.of([1], 0, [1.0]))
     with database.begin() as db:
@@ -259,6 +271,25 @@ def test_chores_compact_what_has_waited_and_forget_what_is_too_old(database: Eng
         return seen
 
     assert simulate(world()) == [(1, 1), (0, 1), (0, 1), (0, 0)]
+
+
+def test_chores_forget_some_tags_sooner(database: Engine) -> None:
+    async def world() -> tuple[int, int]:
+        history = History(database)
+        now_ns = LoopClock().now_ns()
+        store(history, Batch.of([1, 2], now_ns - 10 * MINUTE_NS, [0.1, 0.2]))
+        compact(history)
+        catalog, sooner = Catalog([X]), {"*/x": 60.0}
+        sink = Historian(
+            history, inline, catalog, LoopClock(), gateway="g", journal="j", retention_s=3600.0, retentions_s=sooner
+        )
+        async with asyncio.TaskGroup() as tasks:
+            chores = tasks.create_task(sink.chores(lambda: None))
+            await asyncio.sleep(1.0)
+            chores.cancel()
+        return len(values(history)), len(values(history, "plant/a/y"))
+
+    assert simulate(world()) == (0, 1)
 
 
 def test_chores_of_a_database_that_refuses_are_a_lost_connection(database: Engine) -> None:
