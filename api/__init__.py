@@ -7,6 +7,7 @@ times.py      points in time as people and programs write them
 browse.py     /api/v1/assets, tags, devices
 readings.py   /api/v1/values
 history.py    /api/v1/history
+aligned.py    /api/v1/history of several tags at the same times
 forms.py      JSON, lines of JSON, CSV; ETags
 writes.py     /api/v1/writes: the one thing that changes the plant
 stream.py     /api/v1/stream: values as they change (server-sent events)

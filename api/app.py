@@ -18,7 +18,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api import browse, health, history, ledger, problems, readings, stream, writes
+from api import aligned, browse, health, history, ledger, problems, readings, stream, writes
 from api.plant import Plant
 from api.problems import problem
 
@@ -50,7 +50,7 @@ def create(plant: Plant, tokens: Mapping[str, str]) -> ASGIApp:
     )
     problems.install(app)
     bearer = [Depends(HTTPBearer(auto_error=False))] if tokens else []  # for the document; _Tokens looks at them
-    for part in (browse, readings, history, ledger, stream, writes, health):
+    for part in (browse, readings, history, aligned, ledger, stream, writes, health):
         app.include_router(part.router(plant), dependencies=bearer)
     mimetypes.add_type("text/javascript", ".js")  # the registry of Windows may say otherwise
     app.mount("/", StaticFiles(directory=_PAGE, html=True), name="page")

@@ -178,6 +178,13 @@ class Plant(Protocol):
         """Return what the readings come to per bucket of any width. Raises ValueError if they are too many."""
         ...
 
+    async def held(self, path: str, times_ns: NDArray[np.int64]) -> Readings | None:
+        """Return the last reading at or before each time; where there is none, one that is later than that.
+
+        Raises ValueError if there are too many.
+        """
+        ...
+
     async def picture(self, path: str, start_ns: int, end_ns: int, method: str, points: int) -> Readings | None:
         """Return so many good numbers, chosen by `lttb` or `minmax`. Raises ValueError if there are too many."""
         ...

@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy.exc import SQLAlchemyError
 
 import api.plant
@@ -115,6 +117,9 @@ class View:
 
     async def summary(self, path: str, start_ns: int, end_ns: int, bucket_ns: int) -> Summary | None:
         return await self._ask(lambda history: history.summary(path, start_ns, end_ns, bucket_ns))
+
+    async def held(self, path: str, times_ns: NDArray[np.int64]) -> Readings | None:
+        return await self._ask(lambda history: history.held(path, times_ns))
 
     async def picture(self, path: str, start_ns: int, end_ns: int, method: str, points: int) -> Readings | None:
         choose = {"lttb": lttb, "minmax": minmax}[method]

@@ -189,14 +189,21 @@ class History:
 
         Takes readings of several kinds as numbers. Raises ValueError if they are more than READINGS_MAX.
         """
-        self.prepare()
-        series = self._series.get(path, _NO_SERIES)
-        with self._engine.connect() as db:
-            _check_count(db, series, start_ns, end_ns)
-            before = last_at(db, series, start_ns - 1, usable=False)
-            found = list(readings_of(db, series, start_ns, end_ns).values())
-        parts = [part for part in (before, *found) if part is not None]
+        parts = self._from_before(path, start_ns, end_ns)
         return summarise(_as_one(parts), start_ns, end_ns, bucket_ns) if parts else None
+
+    def held(self, path: str, times_ns: NDArray[np.int64]) -> Readings | None:
+        """Return the last reading at or before each of these times, which are in order; None without any.
+
+        Where there is none its time is that of the first one, later than the time asked for. Takes readings of several
+        kinds as numbers. Raises ValueError if they are more than READINGS_MAX.
+        """
+        parts = self._from_before(path, int(times_ns[0]), int(times_ns[-1]) + 1)
+        if not parts:
+            return None
+        every = _as_one(parts)
+        at = np.maximum(np.searchsorted(every.time, times_ns, "right") - 1, 0)
+        return Readings(every.time[at], every.value[at], every.quality[at])
 
     def picture(self, path: str, start_ns: int, end_ns: int, choose: Choose, points: int) -> Readings | None:
         """Return as many good numbers of [start, end) as a picture needs, as floats; None without any."""
@@ -235,6 +242,16 @@ class History:
                     rows.where(~np.isin(rows.bucket, touched)), fresh.where(np.isin(fresh.bucket, touched)), unit_ns
                 )
         return merge(rows, rollup_of(()), bucket_ns)
+
+    def _from_before(self, path: str, start_ns: int, end_ns: int) -> list[Readings]:
+        """The readings in [start, end) and the last one before."""
+        self.prepare()
+        series = self._series.get(path, _NO_SERIES)
+        with self._engine.connect() as db:
+            _check_count(db, series, start_ns, end_ns)
+            before = last_at(db, series, start_ns - 1, usable=False)
+            found = list(readings_of(db, series, start_ns, end_ns).values())
+        return [part for part in (before, *found) if part is not None]
 
 
 def _before(path: str, before_ns: int, others: Sequence[tuple[str, int]]) -> int:

@@ -153,6 +153,36 @@ async def test_a_value_at_some_time(http: httpx.AsyncClient) -> None:
     assert (await at(at="2026-01-05T04:00:00Z"))[0] == 404
 
 
+async def aligned(http: httpx.AsyncClient, form: str = "", **params: Any) -> httpx.Response:
+    wanted = {"tag": ["hall/drive/speed", "hall/drive/recipe"], "from": "2026-01-05T04:59:59Z", "format": form} | params
+    return await http.get("/api/v1/history", params=wanted)
+
+
+async def test_several_tags_at_the_same_times(http: httpx.AsyncClient) -> None:
+    """A second before the first reading nothing is known; every tenth is bad; the other tag has no history."""
+    answer = await aligned(http, to="2026-01-05T05:00:20Z", every="5s")
+    told = answer.json()
+    assert told["timestamps"] == [
+        f"2026-01-05T{text}.000000Z" for text in ("04:59:59", "05:00:04", "05:00:09", "05:00:14", "05:00:19")
+    ]
+    assert told["values"] == {SPEED: [None, 4.0, None, 14.0, None], f"{SITE}/hall/drive/recipe": [None] * 5}
+    assert (await aligned(http, "csv", to="2026-01-05T05:00:09Z", every="5s")).text.splitlines() == [
+        f"timestamp,{SPEED},{SITE}/hall/drive/recipe",
+        "2026-01-05T04:59:59.000000Z,,",
+        "2026-01-05T05:00:04.000000Z,4.0,",
+    ]
+    lines = (await aligned(http, "ndjson", to="2026-01-05T05:30:00Z", every="1s")).text.splitlines()
+    assert (len(lines), orjson.loads(lines[-2])[SPEED]) == (1801, 1798.0)
+
+
+@pytest.mark.parametrize(
+    "params", [{"every": "0s"}, {"every": "1ms"}, {"every": "x"}, {"tag": []}, {"tag": ["hall/drive/speed"] * 51}]
+)
+async def test_a_grid_that_is_none_or_too_fine_is_refused(http: httpx.AsyncClient, params: dict[str, Any]) -> None:
+    answer = await aligned(http, **params)
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+
+
 ODD = [
     *("", "0", "-1", "1e9", "nan", "inf", "true", "csv", "ndjson", "lttb", "good", "*", "1.²", "²", "ü", "\x00"),
     *("now", "-1h", "1min", "1ms", "1h", "7d", "0s", "9" * 15, "9" * 30, "-" + "9" * 400 + "d"),
@@ -167,7 +197,9 @@ async def test_whatever_is_asked_is_answered_or_is_a_problem(http: httpx.AsyncCl
     chance = random.Random(seed)
     for _ in range(60):
         params = {key: chance.choice(ODD) for key in chance.sample(KEYS, chance.randint(1, 4))}
-        path = chance.choice([PATH, PATH, "/api/v1/values/hall/drive/speed"])
+        path = chance.choice([PATH, PATH, "/api/v1/values/hall/drive/speed", "/api/v1/history"])
+        if path == "/api/v1/history":
+            params |= {"tag": "hall/drive/speed", "every": chance.choice(ODD)}
         answer = await http.get(path, params={"at": chance.choice(ODD)} if "values" in path else params)
         assert answer.status_code in (200, 404, 422), (params, answer.text)
         if answer.status_code != 200:
