@@ -1,13 +1,22 @@
-"""The suite runs on both event loops that the gateway may have: asyncio's own, and uvloop where there is one."""
+"""The suite runs on both event loops that the gateway may have: asyncio's own, and uvloop where there is one.
+
+What goes further into OPC UA runs on the one that the gateway would take: test_opcua.py has both, and asyncua stands
+between the loop and the rest.
+"""
 
 import asyncio
 import importlib.util
 from collections.abc import Callable, Mapping
 
+import pytest
 
-def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+Loops = Mapping[str, Callable[[], asyncio.AbstractEventLoop]]
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Loops:
     if importlib.util.find_spec("uvloop") is None:
         return {"asyncio": asyncio.new_event_loop}
     import uvloop
 
-    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+    ours: Loops = {"uvloop": uvloop.new_event_loop}
+    return ours if item.path.name.startswith("test_opcua_") else {"asyncio": asyncio.new_event_loop, **ours}
