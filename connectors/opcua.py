@@ -271,7 +271,8 @@ class OpcUa:
             self._refused.pop(number, None)
         reported = {number: found.pop(number) for number in list(found) if self._nodes[number].events}
         self._node_of |= found
-        self._refuse({number: int(Quality.BAD_NODE_ID_UNKNOWN) for number in numbers if number not in found | reported})
+        unknown = sorted(set(numbers) - found.keys() - reported.keys())
+        self._refuse(dict.fromkeys(unknown, int(Quality.BAD_NODE_ID_UNKNOWN)))
         for subscription, (publishing_s, of_rate) in zip(
             publishing.subscriptions, self._publishing_s.items(), strict=True
         ):
