@@ -30,6 +30,7 @@ from connectors._opcua import writing
 from connectors._opcua.backfill import Backfill, Server
 from connectors._opcua.deadband import Deadbands
 from connectors._opcua.decode import DecodeError
+from connectors._opcua.describing import Describing
 from connectors._opcua.discover import discover as discover
 from connectors._opcua.events import COUNTS, Events
 from connectors._opcua.gaps import Told
@@ -113,6 +114,7 @@ class OpcUa:
             else {}
         )
         self._deadbands = Deadbands()
+        self._describing = Describing(device)
         self._backfill = Backfill(device, self._told, clock, self.counts)
 
     @property
@@ -147,6 +149,7 @@ class OpcUa:
                 publishing = await self._resumed(client)
                 prepare = self._tell_the_rest if publishing else self._monitor_all
                 publishing = publishing or await self._begun(client)
+                tasks.create_task(self._describing.run(client))
                 tasks.create_task(self._backfill.run(Server(client, self._types, self._node_of, self._emit)))
                 if publishing.subscriptions:
                     tasks.create_task(self._tend(client, publishing, prepare, tasks))
@@ -193,6 +196,7 @@ class OpcUa:
         self._item_of.clear()
         self._node_of.clear()
         self._refused.clear()
+        self._describing.begin()
         self._deadbands = Deadbands()
         self._deadbands.add({number: band for number, band in self._bands.items() if number in self._polled})
         self._types = Structures(await client.get_namespace_array())
@@ -271,8 +275,7 @@ class OpcUa:
             self._refused.pop(number, None)
         reported = {number: found.pop(number) for number in list(found) if self._nodes[number].events}
         self._node_of |= found
-        unknown = sorted(set(numbers) - found.keys() - reported.keys())
-        self._refuse(dict.fromkeys(unknown, int(Quality.BAD_NODE_ID_UNKNOWN)))
+        self._refuse(dict.fromkeys(set(numbers) - found.keys() - reported.keys(), int(Quality.BAD_NODE_ID_UNKNOWN)))
         for subscription, (publishing_s, of_rate) in zip(
             publishing.subscriptions, self._publishing_s.items(), strict=True
         ):
@@ -281,6 +284,7 @@ class OpcUa:
         if reported:
             self._refuse(await self._events.begin(client, reported, self._live))
             heed_cancel()
+        self._describing.about(found)
         self._remark()
 
     async def _create(

@@ -151,6 +151,24 @@ async def at_once() -> None:
     """Nothing is kept, so nothing has to be waited for."""
 
 
+class Describe(Protocol):
+    """Tell what a device says of its tag: unit in UCUM, range in that unit, text. What is configured wins."""
+
+    def __call__(
+        self,
+        number: int,
+        *,
+        unit: str = "",
+        description: str = "",
+        low: float | None = None,
+        high: float | None = None,
+    ) -> None: ...
+
+
+def nobody_asks(number: int, **said: Any) -> None:
+    """Nobody wants to know what a device says of its tags."""
+
+
 @dataclass(frozen=True, slots=True)
 class Device:
     """A device of the configuration, ready for its protocol.
@@ -160,7 +178,7 @@ class Device:
     had learned when the gateway ran last; `shared` is one and the same for all devices of the protocol, for what they
     have in common, such as a serial line. `folder` is where the gateway keeps its files. `stored()` waits until what
     was emitted so far is in the journal: a server may forget it then. `room()` waits as long as the journal has no room
-    and is to block: ask it before you ask the device for more.
+    and is to block: ask it before you ask the device for more. `describe` takes what the device says of a tag.
     """
 
     name: str
@@ -174,6 +192,7 @@ class Device:
     folder: Path = Path()
     stored: Callable[[], Awaitable[None]] = at_once
     room: Callable[[], Awaitable[None]] = at_once
+    describe: Describe = nobody_asks
 
 
 class ProtocolModule(Protocol):

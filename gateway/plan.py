@@ -70,6 +70,7 @@ def plan(
             folder=Path(config.data_dir),
             stored=stored,
             room=room,
+            describe=catalog.describe,
         )
         planned = _connected(known, document, protocol, clock)
         if planned is not None:

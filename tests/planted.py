@@ -401,6 +401,16 @@ BUGS = [
         "gateway/bus/sparkplug/watch.py", "self._reborn_from <= self.born.keys()", "True",
         "tests/unit/test_sparkplug_watch.py",
     ),
+    Planted(
+        "what a device says of a tag goes before the configuration",
+        "gateway/model/catalog.py", "unit=added.unit or unit", "unit=unit or added.unit",
+        "tests/unit/test_catalog.py",
+    ),
+    Planted(
+        "all that a server says is asked for, also where it says nothing",
+        "connectors/_opcua/describing.py", " if any(pair)}", "}",
+        "tests/conformance/test_opcua_describing.py",
+    ),
 ]  # fmt: skip
 
 

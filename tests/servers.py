@@ -216,6 +216,16 @@ class OpcUaRig:
         data = ua.DataValue(value, StatusCode=ua.StatusCode(ua.UInt32(status)), SourceTimestamp=ua.DateTime.now(UTC))
         await self._nodes[name].write_value(data)
 
+    async def describe(self, name: str, unit: ua.EUInformation | None, span: tuple[float, float] | None) -> None:
+        """Give a variable the properties of an AnalogItem, or those that it has another value."""
+        for what, value in (("EngineeringUnits", unit), ("EURange", ua.Range(*span) if span else None)):
+            if value is None:
+                continue
+            for old in await self._nodes[name].get_properties():
+                if (await old.read_browse_name()).Name == what:
+                    await old.delete()
+            await self._nodes[name].add_property(ua.NodeId(), f"0:{what}", value)
+
     async def historize(self, name: str, page: int = 10_000) -> None:
         """Keep a history of a variable from now on; it is told in pages of so many values."""
         assert self._server is not None

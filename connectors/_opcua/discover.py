@@ -21,7 +21,7 @@ from connectors._found import Found, Search
 from connectors._opcua.calls import Calls, calls, local
 from connectors._opcua.endpoints import choose, new_client, offer, user_token
 from connectors._opcua.endpoints import discover as endpoints_of
-from connectors._opcua.metadata import Metadata, describe
+from connectors._opcua.metadata import Metadata, describe, line, properties
 from connectors._opcua.node import Name, Node, in_opc_ua, parse
 from connectors._opcua.resolve import OBJECTS
 from gateway.contracts import DeviceError
@@ -30,7 +30,6 @@ REFERENCES_MAX: Final = 20_000
 """References that are followed in all; a server that has more is not browsed to its end. Our choice."""
 _DEPTH: Final = 10
 _PORT: Final = 4840
-_TEXT_MAX: Final = 200
 
 _SERVER: Final = ua.NodeId(ua.Int32(ua.ObjectIds.Server))
 _NAMESPACES: Final = ua.NodeId(ua.Int32(ua.ObjectIds.Server_NamespaceArray))
@@ -164,7 +163,8 @@ async def _interview(ask: Calls, match: str, depth: int) -> tuple[dict[str, Any]
     spots = [spot for spot in found if spot.is_variable]
     wanted = sorted((spot for spot in spots if fnmatchcase("/".join(spot.names).casefold(), match)), key=_order)
     nodes = [_written(spot.node, namespaces) for spot in wanted]
-    described = await describe(ask, [spot.node for spot in wanted], namespaces)
+    variables = [spot.node for spot in wanted]
+    described = await describe(ask, variables, await properties(ask, variables, namespaces))
     tags = _tags(zip(wanted, nodes, described, strict=True))
     words["variables"] = f"{len(tags)} of {len(spots)}"
     remarks = []
@@ -277,5 +277,4 @@ def _unused(name: str, taken: Mapping[str, Any]) -> str:
 
 def _line(text: str) -> str:
     """A text of a server as one line, without what a configuration would take for a secret."""
-    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
-    return re.sub(r"://[^/@\s]*@", "://", line.replace("${", "$ {"))[:_TEXT_MAX]
+    return re.sub(r"://[^/@\s]*@", "://", line(text).replace("${", "$ {"))

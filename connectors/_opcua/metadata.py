@@ -15,6 +15,8 @@ from connectors._opcua.calls import Calls, path, target
 
 _PROPERTIES: Final = [[ua.QualifiedName("EURange", 0)], [ua.QualifiedName("EngineeringUnits", 0)]]
 
+_TEXT_MAX: Final = 200
+
 _CODES: Final = """
 CEL=Cel KEL=K FAH=[degF]
 BAR=bar MBR=mbar PAL=Pa A97=hPa KPA=kPa MPA=MPa PS=[psi]
@@ -58,18 +60,28 @@ class Metadata:
     range: tuple[float, float] | None
 
 
-async def describe(ask: Calls, nodes: Sequence[ua.NodeId], namespaces: Sequence[str]) -> list[Metadata]:
-    """Return what a server with these namespaces says about variables, in order; empty where it says nothing.
+Properties = tuple[ua.NodeId | None, ua.NodeId | None]
+"""Where EURange and EngineeringUnits of a node are."""
 
-    Three kinds of request, however many nodes: where their properties are, what those say, and descriptions.
-    """
+
+async def properties(ask: Calls, nodes: Sequence[ua.NodeId], namespaces: Sequence[str]) -> list[Properties]:
+    """Return where a server with these namespaces has the properties of each node; None for one it does not have."""
     paths = [path(node, names) for node in nodes for names in _PROPERTIES]
     ends = [target(result, namespaces) for result in await ask.translate(paths)]
+    return list(zip(ends[::2], ends[1::2], strict=True))
+
+
+async def describe(ask: Calls, nodes: Sequence[ua.NodeId], found: Sequence[Properties]) -> list[Metadata]:
+    """Return what a server says about variables with these properties, in order; empty where it says nothing.
+
+    Two kinds of request, however many nodes: what the properties say, and descriptions.
+    """
+    ends = [end for pair in found for end in pair]
     known = [end for end in ends if end is not None]
     values = dict(zip(known, map(_content, await ask.read(known)), strict=True))
-    properties = [None if end is None else values[end] for end in ends]
+    said = [None if end is None else values[end] for end in ends]
     texts = map(_content, await ask.read(nodes, ua.AttributeIds.Description))
-    return [_metadata(*said) for said in zip(texts, properties[::2], properties[1::2], strict=True)]
+    return [_metadata(*of_one) for of_one in zip(texts, said[::2], said[1::2], strict=True)]
 
 
 def ucum(unit: ua.EUInformation) -> str:
@@ -95,8 +107,13 @@ def _range(span: Any) -> tuple[float, float] | None:
     return (span.Low, span.High) if span.Low < span.High else None
 
 
+def line(text: str) -> str:
+    """Return a text of a server as one line of what can be printed, and not too long."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())[:_TEXT_MAX]
+
+
 def _text(text: Any) -> str:
-    return (text.Text or "").strip() if isinstance(text, ua.LocalizedText) else ""
+    return line(text.Text or "") if isinstance(text, ua.LocalizedText) else ""
 
 
 def _content(data: ua.DataValue) -> Any:

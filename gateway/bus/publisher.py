@@ -8,8 +8,9 @@ things are now, so after an outage only that is sent.
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from typing import Final
 
 import numpy as np
 import orjson
@@ -31,6 +32,9 @@ _PASS_S = 0.05
 
 _PASS_MESSAGES_MAX = 100
 """A retained message costs a broker some 0.05 ms, so this bounds what retained topics can take of a core."""
+
+_LOOK_S: Final = 1.0
+"""How often it is looked whether devices have said what their tags are."""
 
 _FAREWELL_S = 2.0
 """How long the end may wait for a broker to hear that we are going; its last will says the same."""
@@ -64,14 +68,16 @@ class Publisher:
         """
         will = Message(self._topics.status, self._status(online=False), retain=True)
         async with connect(next(self._urls), f"itot-gateway-{self._topics.gateway}", will) as mqtt:
-            await mqtt.publish([Message(self._topics.status, self._status(online=True), retain=True), *self._meta()])
+            version = self._catalog.version
+            status = Message(self._topics.status, self._status(online=True), retain=True)
+            await mqtt.publish([status, *self._meta(self._catalog)])
             await self._subscribe(mqtt)
             self._mqtt = mqtt
             self.connections += 1
             self._up.set()
             up()
             try:
-                await mqtt.lost()
+                await self._stay(mqtt, version)
             except asyncio.CancelledError:
                 with suppress(TimeoutError, ConnectionError):
                     async with asyncio.timeout(_FAREWELL_S):
@@ -100,6 +106,17 @@ class Publisher:
         batch = Message(topic, batch_message(record, self._catalog, self._topics.gateway))
         return [batch, *event_messages(record, self._is_event, self._catalog, self._topics)]
 
+    async def _stay(self, mqtt: Mqtt, version: int) -> None:
+        """Say what devices tell of their tags after this version. Raises ConnectionError when the broker is lost."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S):
+                    await mqtt.lost()
+            described, version = self._catalog.described(version), self._catalog.version
+            assets = {self._catalog[number].asset for number in described}
+            if assets:
+                await mqtt.publish(self._meta(n for n in self._catalog if self._catalog[n].asset in assets))
+
     async def _subscribe(self, mqtt: Mqtt) -> None:
         """Subscribe where the broker lets us; what it refuses is said once, the rest goes on without."""
         for topic in self._receivers:
@@ -118,13 +135,14 @@ class Publisher:
         (now,) = timestamps(np.array([self._clock.now_ns()]))
         return orjson.dumps({"online": online, "gateway": self._topics.gateway, "boot": self._boot, "timestamp": now})
 
-    def _meta(self) -> list[Message]:
+    def _meta(self, numbers: Iterable[int]) -> list[Message]:
+        """What these tags are, one message per asset, of which they must be all."""
         by_asset: dict[str, list[int]] = {}
-        for number in self._catalog:
+        for number in numbers:
             by_asset.setdefault(self._catalog[number].asset, []).append(number)
         return [
-            Message(self._topics.meta(asset), meta_message([self._catalog[n] for n in numbers]), retain=True)
-            for asset, numbers in by_asset.items()
+            Message(self._topics.meta(asset), meta_message([self._catalog[n] for n in of_asset]), retain=True)
+            for asset, of_asset in by_asset.items()
         ]
 
 

@@ -7,6 +7,7 @@ order, before tags are added.
 
 from array import array
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +20,15 @@ class Catalog:
 
     `tags` and `assets` are indexed by number. Iterating yields the numbers of the tags that are configured,
     in the order in which they were added; those that are merely reserved (they were configured once) are left out.
+    `version` grows when a device says something new of a tag (`describe`).
     """
 
     def __init__(self, tags: Iterable[Tag] = ()) -> None:
         self.tags: list[Tag] = []
         self.assets: list[str] = []
+        self.version = 0
+        self._added: dict[int, Tag] = {}
+        self._described_at: dict[int, int] = {}
         self._number: dict[str, dict[str, int]] = {}  # by asset and name: whole paths would take another 70 bytes each
         self._in_order = array("I")
         self._configured = np.zeros(256, dtype=np.bool_)
@@ -48,10 +53,39 @@ class Catalog:
     def add(self, tag: Tag) -> int:
         """Return the number of the tag; a known path keeps its number and takes the new description."""
         number = self._place(tag)
+        self._added.pop(number, None)
         if not self._configured[number]:
             self._configured[number] = True
             self._in_order.append(number)
         return number
+
+    def describe(
+        self,
+        number: int,
+        *,
+        unit: str = "",
+        description: str = "",
+        low: float | None = None,
+        high: float | None = None,
+    ) -> None:
+        """Take what a device says of its tag, in place of what it said before; what the tag was added with wins."""
+        added = self._added.setdefault(number, self.tags[number])
+        bounds = (low, high) if added.low is None and added.high is None else (added.low, added.high)
+        tag = replace(
+            added,
+            unit=added.unit or unit,
+            description=added.description or description,
+            low=bounds[0],
+            high=bounds[1],
+        )
+        if tag != self.tags[number]:
+            self.tags[number] = tag
+            self.version += 1
+            self._described_at[number] = self.version
+
+    def described(self, since: int) -> list[int]:
+        """Return the tags of which something new was said after this version."""
+        return [number for number, version in self._described_at.items() if version > since]
 
     def reserve(self, asset: str, name: str) -> None:
         """Give the next number to a path that had it before, whether or not it is configured now."""

@@ -12,7 +12,7 @@ import pytest
 from asyncua import ua
 
 from gateway.clock import SystemClock
-from gateway.contracts import Connector, Device, DeviceError
+from gateway.contracts import Connector, Describe, Device, DeviceError, nobody_asks
 from gateway.model import Batch, Tag
 from gateway.plugins import Protocols
 from tests import servers
@@ -128,6 +128,7 @@ def build(
     tags: dict[str, dict[str, Any]] | None = None,
     device: dict[str, Any] | None = None,
     deadband: float = 0.0,
+    describe: Describe = nobody_asks,
 ) -> tuple[Connector, Heard]:
     protocol = Protocols()[urlsplit(url).scheme]
     wanted = rig.tags if tags is None else tags
@@ -138,6 +139,7 @@ def build(
         tags=[Tag("plant/d", name, deadband=deadband) for name in wanted],
         numbers=np.arange(len(wanted), dtype=np.uint32),
         tag_options=[protocol.TagOptions(**keys) for keys in wanted.values()],
+        describe=describe,
     )
     return protocol.connector(one, SystemClock()), Heard(list(wanted))
 

@@ -59,3 +59,30 @@ def test_assets_keep_the_numbers_that_were_reserved() -> None:
     catalog.add(Tag("a", "x"))
     assert catalog.assets == ["old", "a", "b"]
     assert catalog.asset_of.tolist() == [2, 1]
+
+
+def test_what_a_device_says_of_a_tag_fills_what_the_configuration_leaves_open() -> None:
+    catalog = Catalog([Tag("a", "open"), Tag("a", "said", unit="bar", low=0.0, high=6.0, limits=(0.0, 5.0))])
+    for number in (0, 1):
+        catalog.describe(number, unit="Pa", description="in the bowl", low=-1.0, high=9.0)
+    assert catalog[0] == Tag("a", "open", unit="Pa", description="in the bowl", low=-1.0, high=9.0)
+    said = Tag("a", "said", unit="bar", description="in the bowl", low=0.0, high=6.0, limits=(0.0, 5.0))
+    assert catalog[1] == said
+    assert (catalog.version, list(catalog)) == (2, [0, 1])
+
+
+def test_what_a_device_says_replaces_what_it_said_before_and_only_news_count() -> None:
+    catalog = Catalog([Tag("a", "x"), Tag("a", "y")])
+    catalog.describe(0, unit="Pa", low=0.0, high=1.0)
+    catalog.describe(1)
+    assert (catalog.version, catalog.described(0), catalog.described(1)) == (1, [0], [])
+    catalog.describe(0, unit="Pa", low=0.0, high=1.0)
+    assert catalog.version == 1
+    catalog.describe(0, unit="bar")
+    assert (catalog[0], catalog.described(1)) == (Tag("a", "x", unit="bar"), [0])
+    catalog.describe(0)
+    assert (catalog[0], catalog.version) == (Tag("a", "x"), 3)
+    catalog.describe(0, unit="Pa")
+    assert catalog.add(Tag("a", "x", unit="mm")) == 0
+    catalog.describe(0, unit="Pa")
+    assert catalog[0].unit == "mm"
