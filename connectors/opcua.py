@@ -273,9 +273,9 @@ class OpcUa:
         for number in numbers:
             self._node_of.pop(number, None)
             self._refused.pop(number, None)
+        self._refuse({number: int(Quality.BAD_NODE_ID_UNKNOWN) for number in numbers if number not in found})
         reported = {number: found.pop(number) for number in list(found) if self._nodes[number].events}
         self._node_of |= found
-        self._refuse(dict.fromkeys(set(numbers) - found.keys() - reported.keys(), int(Quality.BAD_NODE_ID_UNKNOWN)))
         for subscription, (publishing_s, of_rate) in zip(
             publishing.subscriptions, self._publishing_s.items(), strict=True
         ):
