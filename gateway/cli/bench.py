@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from gateway.bench import acquire, history, opcua, pipeline, sparkplug, stages
+from gateway.bench import acquire, bus, history, opcua, pipeline, sparkplug, stages
 from gateway.bench.limit import raw_sockets
 from gateway.bench.measured import Measured
 from gateway.bench.reader import Alone, alone
@@ -22,12 +22,14 @@ HELP = "measure the gateway on this machine, beside the limit of the machine"
 EXAMPLES = """  gateway bench all
   gateway bench modbus                 our connector beside raw sockets, libmodbus and pymodbus
   gateway bench opcua                  our connector beside asyncua and bytes that are only counted
+  gateway bench bus                    what messages cost, beside paho and a plain socket
   gateway bench sparkplug              readings as Sparkplug metrics, beside columnar JSON
   gateway bench history                what storing and asking costs, beside rows of SQLite
   gateway bench scale                  100 devices of 1,000 tags, every second
   gateway bench pipeline --devices 50 --poll 1s
   gateway bench all --json"""
 
+_MESSAGES: Final = 50_000
 _SCALE: Final = (100, 999, "1s")
 """Devices, values beside the stamp, and period of the scale round."""
 
@@ -35,10 +37,11 @@ _SCALE: Final = (100, 999, "1s")
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "what",
-        choices=["all", "modbus", "opcua", "sparkplug", "history", "stages", "pipeline", "scale"],
+        choices=["all", "modbus", "opcua", "bus", "sparkplug", "history", "stages", "pipeline", "scale"],
         nargs="?",
         default="all",
-        help="all is modbus, stages and pipeline; opcua has its own server and heeds --seconds alone, history none",
+        help="all is modbus, stages and pipeline; opcua has its own server; it heeds --seconds alone, "
+        "bus and history none",
     )
     parser.add_argument("--devices", type=int, default=10, metavar="N")
     parser.add_argument(
@@ -50,7 +53,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    return {"opcua": _opcua, "sparkplug": _sparkplug, "history": _history}.get(args.what, _modbus)(args)
+    return {"opcua": _opcua, "bus": _bus, "sparkplug": _sparkplug, "history": _history}.get(args.what, _modbus)(args)
 
 
 def _sparkplug(args: argparse.Namespace) -> int:
@@ -69,6 +72,20 @@ def _history(args: argparse.Namespace) -> int:
     else:
         print("10 devices x 1,000 tags, every 10 ms, into SQLite; CPU in seconds per million readings")
         print("\n".join(_history_tables(results)))
+    return 0
+
+
+def _bus(args: argparse.Namespace) -> int:
+    rows = bus.measure(_MESSAGES)
+    if args.json:
+        print(json.dumps({"bus": [dataclasses.asdict(row) for row in rows]}))
+        return 0
+    print("messages to the embedded broker, QoS 1; CPU in seconds per million values")
+    ours = rows[3]
+    print(f"\n{'':38}{'values/s':>12}{'CPU':>9}{'of per tag':>12}")
+    for row in rows:
+        ratio = row.cpu_per_million / ours.cpu_per_million
+        print(f"{row.name:38}{row.rate:>12,.0f}{row.cpu_per_million:>9.3f}{ratio:>12.2f}")
     return 0
 
 
