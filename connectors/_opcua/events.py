@@ -58,6 +58,9 @@ _IDENTITY: Final = ("EventId", "ConditionId", "BranchId", "ConditionName", "Sour
 
 log: Final = logging.getLogger(__name__)
 
+_TIMES_MAX: Final = 1000
+"""Of so many times of a tag it is known that there was an event."""
+
 Known = dict[str, dict[str, Any]]
 """What tells conditions that are not over, by condition and branch."""
 
@@ -88,6 +91,7 @@ class Events:
         self._subscription = 0
         self._selects: dict[int, Sequence[Select]] = {}
         self._untold: dict[int, set[str]] = {}
+        self._times: dict[int, dict[int, int]] = {}  # by tag and time: how many events came before
         self._has_conditions = True
         self.stale = False
 
@@ -197,7 +201,16 @@ class Events:
             if type_ == OVERFLOW:
                 self.stale = True
                 self._counts["event_overflows"] += 1
-            yield number, _time_ns(value, now_ns), value, Quality.GOOD if event.sound else Quality.UNCERTAIN_SUB_NORMAL
+            time = self._time_of_its_own(number, _time_ns(value, now_ns))
+            yield number, time, value, Quality.GOOD if event.sound else Quality.UNCERTAIN_SUB_NORMAL
+
+    def _time_of_its_own(self, number: int, time: int) -> int:
+        """The time, or some ns later: history has one reading of a tag at a time, and servers count in 100 ns."""
+        times = self._times.setdefault(number, {})
+        times[time] = times.get(time, -1) + 1
+        if len(times) > _TIMES_MAX:
+            del times[next(iter(times))]
+        return time + times[time]
 
     def _is_news(self, number: int, value: Mapping[str, Any]) -> bool:
         """Whether an event is not known already; what it tells of a condition is known then."""

@@ -129,6 +129,20 @@ async def repeated(server: Machine, connector: Connector, heard: Heard, n: int) 
         await heard.until(lambda before=before: len(messages(heard)) > before)  # type: ignore[misc]
 
 
+async def test_events_of_the_same_time_are_readings_of_their_own() -> None:
+    async with machine() as server:
+        connector, heard = build(server.url)
+        async with running(connector, heard):
+            await listening(heard)
+            for message in ("hot", "door open", "hotter"):
+                await server.happen(message)
+            await heard.until(lambda: len(messages(heard)) == 3)
+    batches = [batch for batch in heard.batches if batch.value[0] is not None]
+    times = [time for batch in batches for time in batch.time.tolist()]
+    assert messages(heard) == ["hot", "door open", "hotter"]
+    assert times == [AT_NS, AT_NS + 1, AT_NS + 2]
+
+
 async def test_an_event_is_an_object_with_the_names_of_the_standard() -> None:
     async with machine() as server:
         connector, heard = build(server.url)
