@@ -7,6 +7,7 @@ nothing. Nothing comes of it if the server does not tell: what failed is asked f
 import asyncio
 import logging
 from collections.abc import Mapping
+from itertools import islice
 from typing import Final
 
 from asyncua import Client, ua
@@ -17,6 +18,8 @@ from connectors._pace import heed_cancel
 from gateway.contracts import Device
 
 _FAILURES: Final = (ua.UaError, OSError)
+_NODES_MAX: Final = 2000
+"""Asked about in one go: what it takes to ask about all of a large server would hold up the first values."""
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +50,7 @@ class Describing:
         while True:
             await self._some.wait()
             heed_cancel()
-            due = dict(self._due)
+            due = dict(islice(self._due.items(), _NODES_MAX))
             try:
                 described = await _described(client, due)
             except _FAILURES as error:
