@@ -102,8 +102,8 @@ class Scan:
     async def _read(self, ask: Ask, emit: Emit, clock: Clock) -> None:
         answers = await ask(self._requests)
         codes = {answer.code for answer in answers if answer is not None}
-        if codes == {0}:
-            emit(*self._decode(answers, clock))
+        if codes == {0} and not self._codes:
+            emit(*self._sound(answers))
             return
         try:
             if not codes.isdisjoint(_REFUSED) and await self._learn(ask, answers):
@@ -111,9 +111,9 @@ class Scan:
                 await self._read(ask, emit, clock)
                 return
         except TimeoutError:
-            emit(*self._decode(answers, clock))
+            emit(*self._troubled(answers, clock))
             raise
-        emit(*self._decode(answers, clock))
+        emit(*self._troubled(answers, clock))
         if SILENT in codes:
             raise TimeoutError(_NO_ANSWER)
         if not codes.isdisjoint(UNREACHABLE):
@@ -240,19 +240,20 @@ class Scan:
 
     # --- decoding -------------------------------------------------------------------------
 
-    def _decode(self, answers: Sequence[Answer | None], clock: Clock) -> list[Batch]:
-        """Turn the answers, one per block, into one batch per kind of value."""
-        image = self._image(answers)
-        time = _times(answers)
-        if self._codes or any(answer is None or answer.code for answer in answers):
-            now_ns = clock.now_ns()
-            silent = any(answer is None or answer.code == SILENT for answer in answers)
-            trouble = [_quality(answer) for answer in answers]
-            trouble += [_UNASKED if silent else _QUALITY[code] for code in self._codes]
-            time = np.r_[time, np.full(len(self._codes), now_ns)]
-            batches = [column.troubled(image, time, np.array(trouble, dtype=np.uint32)) for column in self._columns]
-            return [batch for batch in batches if len(batch)]
+    def _sound(self, answers: Sequence[Answer | None]) -> list[Batch]:
+        """Turn good answers to all that is wanted, one per block, into one batch per kind of value."""
+        image, time = self._image(answers), _times(answers)
         return [column.batch(image, time) for column in self._columns]
+
+    def _troubled(self, answers: Sequence[Answer | None], clock: Clock) -> list[Batch]:
+        """The same where some answers are not good, or some tags are not asked for."""
+        image = self._image(answers)
+        silent = any(answer is None or answer.code == SILENT for answer in answers)
+        trouble = [_quality(answer) for answer in answers]
+        trouble += [_UNASKED if silent else _QUALITY[code] for code in self._codes]
+        time = np.r_[_times(answers), np.full(len(self._codes), clock.now_ns())]
+        batches = [column.troubled(image, time, np.array(trouble, dtype=np.uint32)) for column in self._columns]
+        return [batch for batch in batches if len(batch)]
 
     def _image(self, answers: Sequence[Answer | None]) -> NDArray[np.uint8]:
         """All answers end to end: registers as they came, a byte for each bit; zeros where there is none."""
