@@ -7,6 +7,8 @@ the length of the rest in one to four bytes, and the rest.
 import struct
 from typing import Final
 
+from gateway.bus.varint import varint
+
 CONNACK: Final = 0x20
 PUBLISH: Final = 0x30
 PUBACK: Final = 0x40
@@ -67,7 +69,7 @@ def publish_head(topic: str, payload_bytes: int, identifier: int, *, retain: boo
     number = _SHORT.pack(identifier) if identifier else b""
     return b"%c%b%b%b%b" % (
         PUBLISH | (QOS << 1 if identifier else 0) | (_RETAIN if retain else 0),
-        _length(_SHORT.size + len(name) + len(number) + payload_bytes),
+        varint(_SHORT.size + len(name) + len(number) + payload_bytes),
         _SHORT.pack(len(name)),
         name,
         number,
@@ -135,17 +137,7 @@ def published(first: int, body: bytes) -> tuple[str, bytes, bool, int]:
 
 
 def _packet(first: int, body: bytes) -> bytes:
-    return bytes((first,)) + _length(len(body)) + body
-
-
-def _length(n: int) -> bytes:
-    """The remaining length, seven bits per byte, the least first (2.2.3)."""
-    digits = bytearray()
-    while n > 0x7F:
-        digits.append(n & 0x7F | 0x80)
-        n >>= 7
-    digits.append(n)
-    return bytes(digits)
+    return bytes((first,)) + varint(len(body)) + body
 
 
 def _body(stream: bytearray, at: int) -> tuple[int, int]:

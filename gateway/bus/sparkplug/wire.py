@@ -11,6 +11,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.bus.varint import varint as varint
+
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 VARINT_BYTES_MAX: Final = 10
 _DOUBLE: Final = struct.Struct("<d")
@@ -21,16 +23,6 @@ _MORE: Final = np.uint8(7)
 
 Field = tuple[int, int, int | bytes]
 """Number, wire type, and the value as it lies there."""
-
-
-def varint(number: int) -> bytes:
-    """Return a number below 2^64."""
-    digits = bytearray()
-    while number > 0x7F:
-        digits.append(number & 0x7F | 0x80)
-        number >>= 7
-    digits.append(number)
-    return bytes(digits)
 
 
 def uint(field: int, number: int) -> bytes:
