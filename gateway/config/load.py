@@ -35,10 +35,11 @@ def load(
     """
     document = read(path)
     config = _checked(Config, document.data, document, ())
+    models = _Models(protocols)
     devices = {
         name: checked
         for name, keys in _mapping(document, "devices").items()
-        if (checked := _device(document, ("devices", name), keys, protocols, templates))
+        if (checked := _device(document, ("devices", name), keys, models, templates))
     }
     built = {
         name: _signal(document, ("signals", name), keys, signals)
@@ -78,8 +79,19 @@ class Devices(Mapping[str, Any]):
         return len(self._checked)
 
 
+class _Models(dict[str, type[BaseModel]]):
+    """The models of devices by scheme, each made for the first device that has it; that takes some milliseconds."""
+
+    def __init__(self, protocols: Mapping[str, ProtocolModule]) -> None:
+        self.protocols = protocols
+
+    def __missing__(self, scheme: str) -> type[BaseModel]:
+        model = self[scheme] = _device_model(self.protocols[scheme])
+        return model
+
+
 def _device(
-    document: Document, where: Where, keys: Any, protocols: Mapping[str, ProtocolModule], templates: Path
+    document: Document, where: Where, keys: Any, models: _Models, templates: Path
 ) -> tuple[type[BaseModel], Any] | None:
     """The model of a device and its keys, those of its template included; None and findings if they do not fit."""
     if not isinstance(keys, dict):
@@ -91,14 +103,14 @@ def _device(
         what = f"{_dotted(where)}.connect is no URL: {error}"
         document.find((*where, "connect"), what, "write one such as modbus://192.168.0.7?unit=1")
         return None
-    if scheme not in protocols:
-        known = ", ".join(sorted(protocols))
-        remedy = _nearest(scheme, protocols, f"write one of {known}, such as modbus://192.168.0.7?unit=1")
+    if scheme not in models.protocols:
+        known = ", ".join(sorted(models.protocols))
+        remedy = _nearest(scheme, models.protocols, f"write one of {known}, such as modbus://192.168.0.7?unit=1")
         document.find(
             (*where, "connect"), f"{_dotted(where)}.connect has no known protocol ({scheme or 'none'})", remedy
         )
         return None
-    model = _device_model(protocols[scheme])
+    model = models[scheme]
     tags = keys.get("tags") or {}
     if isinstance(keys.get("template"), str) and isinstance(tags, dict):
         keys = keys | {"tags": _template(document, where, keys["template"], model, templates) | tags}
