@@ -121,9 +121,6 @@ class Gateway:
             self._inbox = Mailbox()  # readings on their way to the signals
             self._resources = resources.pop_all()
         self.devices = {p.name: (p, Health(f"device {p.name}")) for p in self.plan.devices}
-        self._sparkplug = Sparkplug(
-            self._config, self.catalog, self.latest, self.journal, clock, self.devices, lambda: self.writes
-        )
         self.parts: dict[str, Health] = {}
         self.writes = Writes(
             self.catalog,
@@ -131,6 +128,9 @@ class Gateway:
             {name: (planned.connector, health) for name, (planned, health) in self.devices.items()},
             writers(config),
             clock,
+        )
+        self._sparkplug = Sparkplug(
+            self._config, self.catalog, self.latest, self.journal, clock, self.devices, self.writes
         )
 
     async def run(self, stop: asyncio.Event, ready: Callable[[Ready], None]) -> None:

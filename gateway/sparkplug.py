@@ -37,7 +37,7 @@ class Sparkplug:
         journal: Journal,
         clock: Clock,
         devices: Mapping[str, tuple[object, Health]],
-        writes: Callable[[], Writes],
+        writes: Writes,
     ) -> None:
         self._keys = config.sparkplug
         self._journal = journal
@@ -87,7 +87,7 @@ class Sparkplug:
         await self._session.run(up)
 
     async def _write(self, tag: str, value: Any, id: str, expires_ns: int) -> None:
-        await self._writes().write(Request(id, tag, value, HOST, expires_ns))
+        await self._writes.write(Request(id, tag, value, HOST, expires_ns))
 
 
 def writers(config: Config) -> Sequence[str]:

@@ -154,5 +154,5 @@ def _read(facts: Sequence[Any]) -> Row:
     return restored(numbers, json.loads(sinks), json.loads(gaps))
 
 
-def _json(entries: Mapping[str, object]) -> str:
-    return json.dumps({name: asdict(entry) for name, entry in entries.items()})  # type: ignore[call-overload]
+def _json(entries: Mapping[str, Any]) -> str:
+    return json.dumps({name: asdict(entry) for name, entry in entries.items()})
