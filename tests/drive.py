@@ -2,13 +2,26 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
+import httpx
+
+from api.app import create
 from gateway.contracts import Clock, Connector, Emit
+from gateway.historian.history import History
+from gateway.hub import Hub
+from gateway.journal import Journal, JournalFile
+from gateway.latest import Latest
+from gateway.ledger import Ledger, LedgerFile
 from gateway.model import Catalog, Tag
 from gateway.supervise import Health
+from gateway.view import View
 from gateway.writes import Writes
+from tests.inline import inline
+from tests.simulation.loop import EPOCH_NS
 
 SITE = "acme/test"
 SPEED = f"{SITE}/hall/drive/speed"
@@ -59,3 +72,40 @@ class Hall:
         self.health = Health("device drive", state="up")
         devices: dict[str, tuple[Connector, Health]] = {"drive": (self.drive, self.health)}
         self.writes = Writes(self.catalog, SITE, devices, ["erp", "mes"], clock)
+
+
+class Still:
+    """A Clock that stands."""
+
+    def now_ns(self) -> int:
+        return EPOCH_NS
+
+
+@asynccontextmanager
+async def served(
+    hall: Hall, folder: Path, tokens: Mapping[str, str], history: History | None = None
+) -> AsyncIterator[httpx.AsyncClient]:
+    """The API of a gateway of which nothing runs, and a client of it; the clock stands."""
+    clock = Still()
+    file, books = JournalFile(folder / "journal.db"), LedgerFile(folder / "ledger.db")
+    journal, latest = Journal(file, inline, clock), Latest(len(hall.catalog))
+    view = View(
+        gateway="gw1",
+        site=SITE,
+        catalog=hall.catalog,
+        latest=latest,
+        hub=Hub(hall.catalog, latest, journal),
+        journal=journal,
+        ledger=Ledger(books, inline, hall.catalog, clock, retention_s=1e9),
+        history=history,
+        queries=inline,
+        clock=clock,
+        devices={},
+        parts={},
+        writes=hall.writes,
+    )
+    transport = httpx.ASGITransport(create(view, tokens), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+        yield http
+    file.close()
+    books.close()

@@ -25,6 +25,8 @@ from pymodbus.server import ModbusSerialServer, ModbusTcpServer, ModbusTlsServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from gateway.bus.broker import executable
+from gateway.selftest.line import Line as Line
+from gateway.selftest.line import line as line
 from tests.certificates import made
 
 
@@ -439,70 +441,3 @@ class Subscriber:
     def _take(self, message: tuple[str, bytes, bool]) -> None:
         self.messages.append(message)
         self._news.set()
-
-
-# --- a line that can be cut ---------------------------------------------------------------
-
-
-class Line:
-    """A TCP line to a port of this machine that can be cut, and joined again."""
-
-    def __init__(self, to_port: int) -> None:
-        self.port = free_port()
-        self._to_port = to_port
-        self._server: asyncio.Server | None = None
-        self._writers: set[asyncio.StreamWriter] = set()
-        self._flowing = asyncio.Event()  # of the connections that there are, and of those that come
-        self._flowing.set()
-
-    def hold(self) -> None:
-        """Carry nothing from now on, and cut nothing: as a paused machine does."""
-        self._flowing.clear()
-
-    def let_go(self) -> None:
-        """Carry new connections; those that were held stay as they are."""
-        self._flowing = asyncio.Event()
-        self._flowing.set()
-
-    @property
-    def mqtt_url(self) -> str:
-        return f"mqtt://127.0.0.1:{self.port}"
-
-    async def join(self) -> None:
-        self._server = await asyncio.start_server(self._carry, "127.0.0.1", self.port)
-
-    async def cut(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            for writer in self._writers:
-                writer.transport.abort()
-            self._server = None
-
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._to_port)
-        except OSError:
-            writer.transport.abort()
-            return
-        self._writers |= {writer, far_writer}
-        flowing = self._flowing
-        await asyncio.gather(self._pump(reader, far_writer, flowing), self._pump(far_reader, writer, flowing))
-        self._writers -= {writer, far_writer}
-
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flowing: asyncio.Event) -> None:
-        with suppress(OSError):
-            while data := await reader.read(65536):
-                if flowing.is_set():
-                    writer.write(data)
-                    await writer.drain()
-        writer.transport.abort()
-
-
-@asynccontextmanager
-async def line(to_port: int) -> AsyncIterator[Line]:
-    one = Line(to_port)
-    await one.join()
-    try:
-        yield one
-    finally:
-        await one.cut()

@@ -19,11 +19,16 @@ class Line:
             self.port: int = probe.getsockname()[1]
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
-        self._carrying = asyncio.Event()
+        self._carrying = asyncio.Event()  # of the connections that there are, and of those that come
+        self._carrying.set()
+
+    @property
+    def mqtt_url(self) -> str:
+        return f"mqtt://127.0.0.1:{self.port}"
 
     async def join(self) -> None:
         """Accept connections."""
-        self._carrying.set()
+        self.let_go()
         if self._server is None:
             self._server = await asyncio.start_server(self._carry, "127.0.0.1", self.port)
 
@@ -36,13 +41,19 @@ class Line:
 
     def snap(self) -> None:
         """Break all connections."""
-        self._carrying.set()
+        self.let_go()
         for writer in self._writers:
             writer.transport.abort()
 
     def swallow(self) -> None:
         """Carry nothing from now on and say so to nobody, as a cable that was pulled out behind a switch."""
         self._carrying.clear()
+
+    def let_go(self) -> None:
+        """Carry new connections; those whose bytes were swallowed stay as they are."""
+        if not self._carrying.is_set():
+            self._carrying = asyncio.Event()
+            self._carrying.set()
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -54,15 +65,16 @@ class Line:
         self._writers |= ends
         if self._server is None:  # cut meanwhile
             self.snap()
-        await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
+        carrying = self._carrying
+        await asyncio.gather(self._pump(reader, far_writer, carrying), self._pump(far_reader, writer, carrying))
         self._writers -= ends
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, carrying: asyncio.Event) -> None:
         with suppress(OSError):
             while data := await reader.read(_PART_BYTES):
-                await self._carrying.wait()
-                writer.write(data)
-                await writer.drain()
+                if carrying.is_set():
+                    writer.write(data)
+                    await writer.drain()
         writer.transport.abort()
 
 

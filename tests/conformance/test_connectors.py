@@ -1,8 +1,8 @@
 """What every connector must do (Connector in gateway/contracts.py), whatever its protocol."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from asyncua import ua
 
+from connectors._pace import heed_cancel
 from gateway.clock import SystemClock
 from gateway.contracts import Connector, Describe, Device, DeviceError, nobody_asks
 from gateway.model import Batch, Tag
@@ -18,6 +19,7 @@ from gateway.plugins import Protocols
 from tests import servers
 
 PATIENCE_S = 15.0
+_PAUSE_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,23 @@ async def running(connector: Connector, heard: Heard) -> AsyncIterator[None]:
         task = tasks.create_task(connector.run(heard))
         yield
         task.cancel()
+
+
+@asynccontextmanager
+async def again_and_again(run: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    """Run a connector anew whenever it is lost, as the supervisor does, without its patience."""
+
+    async def keep() -> None:
+        while True:
+            with suppress(OSError, DeviceError):
+                await run()
+            heed_cancel()
+            await asyncio.sleep(_PAUSE_S)
+
+    async with asyncio.timeout(3 * PATIENCE_S), asyncio.TaskGroup() as tasks:
+        keeping = tasks.create_task(keep())
+        yield
+        keeping.cancel()
 
 
 async def test_every_tag_is_read_with_its_value(rig: Rig) -> None:

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,10 @@ from asyncua.server.event_generator import EventGenerator
 
 from connectors import opcua
 from gateway.clock import SystemClock
-from gateway.contracts import Connector, Device, DeviceError
+from gateway.contracts import Connector, Device
 from gateway.model import Tag
 from tests import servers
-from tests.conformance.test_connectors import PATIENCE_S, Heard, running
+from tests.conformance.test_connectors import Heard, again_and_again, running
 
 URI = "urn:test:events"
 AT = datetime(2026, 1, 5, 6, 0, 0, 123_456, tzinfo=UTC)
@@ -67,11 +68,11 @@ class Machine:
         await generator.trigger(self.at, message)
 
     async def happen(self, message: str, severity: int = 500) -> None:
-        await self.report(event_objects.BaseEvent(message=message, severity=severity), message)  # type: ignore[no-untyped-call]
+        await self.report(event_objects.BaseEvent(message=message, severity=severity), message)  # type: ignore[no-untyped-call]  # asyncua says no types
 
     async def alarm(self, name: str, *, active: bool, acked: bool, message: str = "") -> None:
         """Report the state of an alarm; it is retained while it is active or not acknowledged."""
-        alarm = self._alarms.setdefault(name, event_objects.AlarmCondition())  # type: ignore[no-untyped-call]
+        alarm = self._alarms.setdefault(name, event_objects.AlarmCondition())  # type: ignore[no-untyped-call]  # nor here
         alarm.add_property("NodeId", ua.NodeId(ua.String(name), ua.Int16(2)), ua.VariantType.NodeId)
         alarm.ConditionName, alarm.SourceName = "HighLevel", name
         for state, value in {"EnabledState": True, "ActiveState": active, "AckedState": acked}.items():
@@ -117,6 +118,19 @@ def messages(heard: Heard) -> list[str]:
     return [value["Message"] for value in told(heard) if isinstance(value, dict)]
 
 
+def more_messages(heard: Heard, than: int) -> bool:
+    return len(messages(heard)) > than
+
+
+def so_many_messages(heard: Heard, n: int) -> bool:
+    return len(messages(heard)) == n
+
+
+def began(heard: Heard, times: int) -> bool:
+    """Whether it was told so often that somebody listens."""
+    return told(heard).count(None) == times
+
+
 async def listening(heard: Heard) -> None:
     await heard.until(lambda: heard.quality.get("alarms") == 0x00A5_0000)
 
@@ -126,7 +140,7 @@ async def repeated(server: Machine, connector: Connector, heard: Heard, n: int) 
     while connector.counts["events_repeated"] < n:
         before = len(messages(heard))
         await server.happen("mark")
-        await heard.until(lambda before=before: len(messages(heard)) > before)  # type: ignore[misc]
+        await heard.until(partial(more_messages, heard, before))
 
 
 async def test_events_of_the_same_time_are_readings_of_their_own() -> None:
@@ -249,27 +263,18 @@ async def test_what_happens_while_the_line_is_down_is_told_once(caplog: pytest.L
     caplog.set_level(logging.CRITICAL, "asyncua")
     async with machine() as server, servers.line(server.port) as line:
         connector, heard = build(f"opc.tcp://127.0.0.1:{line.port}")
-
-        async def keep() -> None:
-            while True:
-                with suppress(OSError, DeviceError):
-                    await connector.run(heard)
-                await asyncio.sleep(0.05)
-
-        async with asyncio.timeout(3 * PATIENCE_S), asyncio.TaskGroup() as tasks:
-            keeping = tasks.create_task(keep())
+        async with again_and_again(partial(connector.run, heard)):
             await listening(heard)
             await server.alarm("pump", active=True, acked=False, message="before")
             await server.report("RefreshRequiredEvent", "whose refresh comes after the first")
             await repeated(server, connector, heard, 1)
-            await line.cut()
+            line.cut()
             await server.alarm("pump", active=True, acked=True, message="meanwhile")
             await server.happen("event")
             await line.join()
             await heard.until(lambda: connector.counts["resumed"] == 1)
             await server.alarm("pump", active=False, acked=True, message="after")
             await heard.until(lambda: "after" in messages(heard))
-            keeping.cancel()
     found = [message for message in messages(heard) if message != "mark"]
     assert found == ["before", "meanwhile", "event", "after"]
 
@@ -280,9 +285,9 @@ async def test_a_server_without_conditions_tells_events_and_one_word(caplog: pyt
         connector, heard = build(server.url)
         for i in range(2):
             async with running(connector, heard):
-                await heard.until(lambda i=i: told(heard).count(None) == i + 1)  # type: ignore[misc]
+                await heard.until(partial(began, heard, i + 1))
                 await server.happen(f"event {i}")
-                await heard.until(lambda i=i: len(messages(heard)) == i + 1)  # type: ignore[misc]
+                await heard.until(partial(so_many_messages, heard, i + 1))
     assert messages(heard) == ["event 0", "event 1"]
     (word,) = [record.message for record in caplog.records if record.name.startswith("connectors")]
     assert "device d tells no conditions, only events as they happen" in word

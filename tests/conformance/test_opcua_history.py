@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -12,9 +12,9 @@ from asyncua import ua
 from asyncua.server.internal_session import InternalSession
 from asyncua.ua.uaerrors import BadHistoryOperationUnsupported
 
-from gateway.contracts import Connector, DeviceError
+from gateway.contracts import Connector
 from tests import servers
-from tests.conformance.test_connectors import PATIENCE_S, RIGS, Heard, build
+from tests.conformance.test_connectors import RIGS, Heard, again_and_again, build
 
 RIG = RIGS["opcua"]
 DEVICE = {"publishing": 0.05, "sampling": 0.02}
@@ -35,7 +35,7 @@ class Outage:
 
     async def pass_with(self, values: list[float]) -> None:
         """Let the values come and go while the line is down."""
-        await self._line.cut()
+        self._line.cut()
         await self.server.forget_subscriptions()
         for value in values:
             await self.server.set("Temperature", ua.Variant(value, ua.VariantType.Double))
@@ -72,18 +72,13 @@ async def outage(
 
         world = Outage(server, line, connector, heard)
 
-        async def keep() -> None:
-            while True:
-                world.runs += 1
-                with suppress(OSError, DeviceError):
-                    await connector.run(heard)
-                await asyncio.sleep(0.05)
+        async def run() -> None:
+            world.runs += 1
+            await connector.run(heard)
 
-        async with asyncio.timeout(3 * PATIENCE_S), asyncio.TaskGroup() as tasks:
-            keeping = tasks.create_task(keep())
+        async with again_and_again(run):
             await heard.until(lambda: heard.value.keys() == TAGS.keys())
             yield world
-            keeping.cancel()
 
 
 @pytest.fixture(autouse=True)

@@ -1,17 +1,15 @@
 """Tags that are polled, and tags of several rates beside them."""
 
-import asyncio
 import logging
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import pytest
 from asyncua import ua
 
-from gateway.contracts import DeviceError
+from gateway.contracts import Connector
 from tests import servers
-from tests.conformance.test_connectors import PATIENCE_S, RIGS, Heard, build, running
+from tests.conformance.test_connectors import RIGS, Heard, again_and_again, build, running
 
 RIG = RIGS["opcua"]
 NUMBERS = {name: RIG.tags[name] for name in ("temperature", "count", "big", "running")}
@@ -36,6 +34,10 @@ def subscriptions(server: servers.OpcUaRig) -> list[float]:
     return sorted(float(one.data.RevisedPublishingInterval) for one in server.subscriptions())
 
 
+def polled(connector: Connector, more_than: int) -> bool:
+    return connector.counts["polls"] > more_than
+
+
 async def test_polled_tags_need_no_subscription_and_are_told_when_they_change() -> None:
     async with servers.opcua() as server:
         await server.set("Count", ua.Variant(7, ua.VariantType.UInt32))  # with a source time, other than at first
@@ -44,8 +46,7 @@ async def test_polled_tags_need_no_subscription_and_are_told_when_they_change() 
             for value in (20.5, 21.5, 22.5):
                 await server.set("Temperature", ua.Variant(value, ua.VariantType.Double))
                 await heard.until(partial(shows, heard, value))
-                polls = connector.counts["polls"]
-                await heard.until(lambda polls=polls: connector.counts["polls"] > polls + 2)  # type: ignore[misc]
+                await heard.until(partial(polled, connector, connector.counts["polls"] + 2))
             assert subscriptions(server) == []
     assert {name: heard.value[name] for name in NUMBERS} == {name: RIG.expected[name] for name in NUMBERS} | {
         "temperature": 22.5
@@ -81,19 +82,11 @@ async def test_all_rates_and_polls_go_on_after_a_lost_connection(caplog: pytest.
     }
     async with servers.opcua() as server, servers.line(server.port) as line:
         connector, heard = build(RIG, f"opc.tcp://127.0.0.1:{line.port}", tags)
-
-        async def keep() -> None:
-            while True:
-                with suppress(OSError, DeviceError):
-                    await connector.run(heard)
-                await asyncio.sleep(0.05)
-
-        async with asyncio.timeout(3 * PATIENCE_S), asyncio.TaskGroup() as tasks:
-            keeping = tasks.create_task(keep())
+        async with again_and_again(partial(connector.run, heard)):
             await heard.until(lambda: heard.value.keys() == tags.keys())
             polls = connector.counts["polls"]
             await heard.until(lambda: connector.counts["polls"] > polls)  # so all items are there
-            await line.cut()
+            line.cut()
             await server.set("Temperature", ua.Variant(-1.0, ua.VariantType.Double))
             await server.set("Count", ua.Variant(8, ua.VariantType.UInt32))
             await server.set("Running", ua.Variant(False, ua.VariantType.Boolean))
@@ -102,7 +95,6 @@ async def test_all_rates_and_polls_go_on_after_a_lost_connection(caplog: pytest.
             await heard.until(lambda: heard.value == changed)
             assert subscriptions(server) == [50.0, 100.0]
             assert len(server.sessions()) == 1
-            keeping.cancel()
     assert connector.counts["resumed"] == 1
 
 

@@ -55,7 +55,7 @@ async def story(folder: Path, device: servers.ModbusRig, line: servers.Line) -> 
     try:
         await until(gateway, has_cause, "exception 2")
         assert gaps(gateway)["exception 2"]["where"] == "holding:6 float32 ABCD"
-        await line.cut()
+        line.cut()
         await until(gateway, sink_was_down)
         await line.join()
         await until(gateway, all_delivered)

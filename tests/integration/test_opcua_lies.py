@@ -165,7 +165,7 @@ async def test_when_a_server_stops_lying_everything_is_well_again(lie: str, trut
         line.answers.clear()
         for _ in range(4):
             await asyncio.to_thread(truth.change)
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1)  # so fast a machine changes, whatever is made of it
         busy = Counter(line.answers)
         line.lies = {}
         truth.change()

@@ -172,7 +172,7 @@ async def test_a_node_that_breaks_off_is_dead_by_its_will(tmp_path: Path) -> Non
             async with rig.running():
                 await rig.tell(1.0)
                 await host.hear("DDATA")
-                await line.cut()
+                line.cut()
                 await host.hear("NDEATH")
                 await line.join()
                 await host.hear("NBIRTH", 2)
@@ -188,12 +188,12 @@ async def test_what_the_broker_has_not_taken_is_not_confirmed(tmp_path: Path) ->
             async with rig.running():
                 await rig.tell(1.0)
                 await host.hear("DDATA")
-                line.hold()
+                line.swallow()
                 async with asyncio.TaskGroup() as tasks:
                     writing = tasks.create_task(lost(rig.tell(2.0)))
                     await asyncio.wait([writing], timeout=0.2)
                     assert not writing.done()
-                    await line.cut()
+                    line.cut()
 
 
 async def lost(work: Coroutine[Any, Any, None]) -> None:
@@ -332,7 +332,7 @@ async def test_what_is_read_while_the_broker_is_away_is_told_later_as_history(tm
             keys = plant(tmp_path, ports, bus=line.mqtt_url, sparkplug={})
             async with alive(write(tmp_path / "plant.yaml", keys)) as gateway:
                 await host.hear("DDATA", 5)
-                await line.cut()
+                line.cut()
                 before = gateway.metric("gateway_part_records_total", part="journal")
                 await asyncio.to_thread(
                     gateway.until,

@@ -12,17 +12,10 @@ import numpy as np
 import orjson
 import pytest
 
-from api.app import create
 from gateway.historian.history import History, Progress
 from gateway.historian.schema import engine
-from gateway.hub import Hub
-from gateway.journal import Journal, JournalFile
-from gateway.latest import Latest
-from gateway.ledger import Ledger, LedgerFile
 from gateway.model import Batch
-from gateway.view import View
-from tests.drive import SITE, SPEED, Hall
-from tests.inline import inline
+from tests.drive import SITE, SPEED, Hall, Still, served
 from tests.simulation.loop import EPOCH_NS
 
 S = 1_000_000_000
@@ -32,19 +25,10 @@ START_NS = EPOCH_NS - 3600 * S
 N = 3600
 
 
-class Still:
-    """A Clock that stands at the end of the hour that is stored."""
-
-    def now_ns(self) -> int:
-        return EPOCH_NS
-
-
 @pytest.fixture
 async def http(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     """A gateway with an hour of a reading per second: 0, 1, 2, ..., every tenth of them bad; half of it compacted."""
-    hall = Hall(clock := Still())
-    file, books = JournalFile(tmp_path / "journal.db"), LedgerFile(tmp_path / "ledger.db")
-    journal, latest = Journal(file, inline, clock), Latest(len(hall.catalog))
+    hall = Hall(Still())
     history = History(engine(f"sqlite:///{tmp_path / 'history.db'}"))
     series = history.series([hall.catalog[hall.catalog.number(SPEED)]])[0]
     time, quality = START_NS + np.arange(N) * S, np.where(np.arange(N) % 10 == 9, 0x808A_0000, 0)
@@ -54,27 +38,9 @@ async def http(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
         history.append([batch], Progress("gw1", "j", 1), 0)
         if half.start is None:
             history.compact(0)
-    view = View(
-        gateway="gw1",
-        site=SITE,
-        catalog=hall.catalog,
-        latest=latest,
-        hub=Hub(hall.catalog, latest, journal),
-        journal=journal,
-        ledger=Ledger(books, inline, hall.catalog, clock, retention_s=1e9),
-        history=history,
-        queries=inline,
-        clock=clock,
-        devices={},
-        parts={},
-        writes=hall.writes,
-    )
-    transport = httpx.ASGITransport(create(view, {}), raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+    async with served(hall, tmp_path, {}, history) as client:
         yield client
     history.close()
-    file.close()
-    books.close()
 
 
 async def got(http: httpx.AsyncClient, **params: Any) -> Any:

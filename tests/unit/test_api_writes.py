@@ -8,28 +8,13 @@ from typing import Any
 import httpx
 import pytest
 
-from api.app import create
 from gateway.contracts import DeviceError
-from gateway.hub import Hub
-from gateway.journal import Journal, JournalFile
-from gateway.latest import Latest
-from gateway.ledger import Ledger, LedgerFile
 from gateway.model import Quality
-from gateway.view import View
-from tests.drive import SITE, SPEED, Hall
-from tests.inline import inline
-from tests.simulation.loop import EPOCH_NS
+from tests.drive import SPEED, Hall, Still, served
 
 TOKENS = {"erp": "erp-0123456789abcdef", "spy": "spy-0123456789abcdef"}
 WISH = {"id": "a", "tag": "hall/drive/speed", "value": 120}
 LATER = "2026-01-05T06:00:05Z"
-
-
-class Still:
-    """A Clock that stands."""
-
-    def now_ns(self) -> int:
-        return EPOCH_NS
 
 
 class Desk:
@@ -58,30 +43,9 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 
 
 async def desks(folder: Path, tokens: dict[str, str]) -> AsyncIterator[Desk]:
-    hall = Hall(clock := Still())
-    file = JournalFile(folder / "journal.db")
-    journal, latest = Journal(file, inline, clock), Latest(len(hall.catalog))
-    books = LedgerFile(folder / "ledger.db")
-    view = View(
-        gateway="gw1",
-        site=SITE,
-        catalog=hall.catalog,
-        latest=latest,
-        hub=Hub(hall.catalog, latest, journal),
-        journal=journal,
-        ledger=Ledger(books, inline, hall.catalog, clock, retention_s=1e9),
-        history=None,
-        queries=inline,
-        clock=clock,
-        devices={},
-        parts={},
-        writes=hall.writes,
-    )
-    transport = httpx.ASGITransport(create(view, tokens), raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+    hall = Hall(Still())
+    async with served(hall, folder, tokens) as http:
         yield Desk(hall, http)
-    file.close()
-    books.close()
 
 
 def problem(answer: httpx.Response) -> tuple[int, str]:

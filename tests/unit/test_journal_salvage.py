@@ -4,6 +4,7 @@ import random
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,13 +116,17 @@ def test_a_byte_that_is_another_costs_what_is_there_and_no_more(
         assert sorted(left)[len(left) // 2] >= N - 1
 
 
+def cut_off(at: int, data: bytearray) -> bytearray:
+    return data[:at]
+
+
 @pytest.mark.parametrize(("source", "file"), [("closed", "journal.db"), ("killed", "journal.db-wal")])
 def test_a_file_that_ends_too_early_keeps_what_is_before_its_end(
     intact: Path, tmp_path: Path, source: str, file: str
 ) -> None:
     size = (intact / source / file).stat().st_size
     for at in samples(size, 20, seed=2):
-        with damaged(intact / source, tmp_path / "x", file, lambda data, at=at: data[:at]) as journal:  # type: ignore[misc]
+        with damaged(intact / source, tmp_path / "x", file, partial(cut_off, at)) as journal:
             assert_true(journal)
 
 
