@@ -9,6 +9,7 @@ readings.py   /api/v1/values
 history.py    /api/v1/history
 aligned.py    /api/v1/history of several tags at the same times
 forms.py      JSON, lines of JSON, CSV; ETags
+ledger.py     /api/v1/ledger
 writes.py     /api/v1/writes: the one thing that changes the plant
 stream.py     /api/v1/stream: values as they change (server-sent events)
 health.py     /livez /readyz /healthz /metrics

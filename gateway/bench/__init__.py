@@ -11,6 +11,8 @@
     measured.py  what a round measures, and the processes beside it
 
     history.py   what history costs and how fast it answers, beside rows in a table
+    bus.py       messages to a broker, beside paho and a socket that sends packets from memory
+    sparkplug.py the same records as Sparkplug messages and as columnar JSON
 
     opcua.py     our OPC UA connector up to the same point, beside asyncua and the limit (opcua_limit.py)
     opcua_server.py  the server for it, a process of its own: channels; services are opcua_session.py, values

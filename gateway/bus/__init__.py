@@ -1,10 +1,15 @@
 """The bus: MQTT topics of the unified namespace, the connection, and the embedded broker.
 
     topics.py     names of the topics                            pure
+    varint.py     whole numbers as MQTT and protobuf have them   pure
     packets.py    control packets of MQTT 3.1.1                  pure
     mqtt.py       one connection to one broker
     publisher.py  records and retained values onto the bus
+    events.py     readings that are events, as CloudEvents       pure
+    bulletin.py   the ledger of each minute
+    replay.py     batch messages once more, for who missed them
     broker.py     the embedded broker, a child process           nats-server
+    sparkplug/    the second output: an edge node of Sparkplug B
 
 What a message says is in gateway/payload.py, because the API says the same.
 """
