@@ -5,7 +5,7 @@ security.py pki.py validation.py endpoints.py   who we are, whom we trust, which
 session.py calls.py resolve.py             the session, questions in batches, node ids of this server
 
 monitoring.py publishing.py polling.py reading.py   subscriptions, their notifications, and what is read instead
-decode.py records.py values.py variants.py extent.py structures.py   their bytes as columns, whatever the types
+decode.py records.py layout.py values.py variants.py extent.py structures.py   their bytes as columns
 events.py event_filter.py                  events and conditions
 deadband.py said.py gaps.py remarks.py     what is told, what has been said, what is missing, what people should know
 backfill.py history.py                     what was missed, from the server's history

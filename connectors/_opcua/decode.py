@@ -14,7 +14,8 @@ from asyncua import ua
 from numpy.typing import NDArray
 
 from connectors._opcua.extent import Cursor, DecodeError
-from connectors._opcua.records import Records, batches
+from connectors._opcua.layout import Records
+from connectors._opcua.records import batches
 from connectors._opcua.values import variant
 from connectors._opcua.variants import PLAIN, Types
 from gateway.model import Batch
@@ -46,6 +47,9 @@ _EVENT_MIN: Final = 8
 _STRING_MIN: Final = 4
 _VARIANT_MIN: Final = 1
 _TIME: Final = 8
+_HEADER_BYTES: Final = 12
+_NOTHING_TO_SAY: Final = frozenset(bytes(5) + strings + bytes(3) for strings in (b"\xff\xff\xff\xff", bytes(4)))
+"""The rest of nearly every ResponseHeader: good, no diagnostics, no strings, nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +153,9 @@ def _answer(body: bytes) -> Cursor:
     """Return what follows the ResponseHeader (OPC 10000-4, 7.33)."""
     cursor = Cursor(body, 0, len(body))
     cursor.skip(_TIME + _UINT32)
+    if body[cursor.at : cursor.at + _HEADER_BYTES] in _NOTHING_TO_SAY:
+        cursor.skip(_HEADER_BYTES)
+        return cursor
     ua.StatusCode(ua.UInt32(cursor.number("I"))).check()
     cursor.diagnostic_info()
     cursor.array(cursor.string, _STRING_MIN)

@@ -4,18 +4,20 @@ OPC 10000-4, 5.11.2. asyncua makes objects of all that a request asks for, each 
 """
 
 import asyncio
+import struct
 from collections.abc import Sequence
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 from asyncua import Client, ua
-from asyncua.ua.ua_binary import struct_to_binary
+from asyncua.ua.ua_binary import nodeid_to_binary, struct_to_binary
 
 from connectors._opcua.calls import PER_READ, TOO_LARGE, per_call
 from connectors._opcua.decode import read_response
 from connectors._opcua.publishing import checked
 from connectors._opcua.structures import Structures
+from connectors._opcua.variants import ticks
 from connectors._pace import heed_cancel
 from gateway.contracts import Clock, Emit
 
@@ -24,7 +26,10 @@ Nodes = Sequence[tuple[int, ua.NodeId]]
 
 _PER_CALL: Final = 1000
 """Nodes per call where the server names no limit, or a higher one."""
-_COUNT_BYTES: Final = 4
+_TYPE_BYTES: Final = 4
+"""Of a request, before its header: the id of its type."""
+_STAMP: Final = struct.Struct("<qI")
+"""Time and number of a request, behind the token of the session (OPC 10000-4, 7.32)."""
 
 
 async def read(client: Client, nodes: Nodes, emit: Emit, clock: Clock, types: Structures) -> None:
@@ -55,7 +60,7 @@ class Reading:
         while done < len(self._parts):
             part = self._parts[done]
             try:
-                body = await _answer(self._client, part)
+                body = await _answer(self._client, part, self._clock.now_ns())
             except ua.UaStatusCodeError as error:
                 if error.code not in TOO_LARGE or len(part.nodes) == 1:
                     raise
@@ -68,48 +73,51 @@ class Reading:
 
 
 class _Part:
-    """What is read with one request."""
+    """What is read with one request, which is encoded once, when it is first asked for: other parts cannot wait."""
 
     def __init__(self, nodes: Nodes) -> None:
         self.nodes = nodes
         self.numbers = np.array([number for number, _ in nodes], np.uint32)
+        self._header = ua.RequestHeader()
+        self._encoded = bytearray()
+        self._stamp_at = 0
 
-    @cached_property
-    def body(self) -> bytes:
-        """The encoded end of the request, which names the nodes; made when it is asked for: the first cannot wait."""
-        request = _request()
+    def request(self, header: ua.RequestHeader, now_ns: int) -> bytes:
+        """Return the encoded request; from one to the next, time and number in its header change."""
+        if not self._encoded or header.AuthenticationToken != self._header.AuthenticationToken:
+            self._header = header
+            self._encoded = bytearray(struct_to_binary(self._request(header)))
+            self._stamp_at = _TYPE_BYTES + len(nodeid_to_binary(header.AuthenticationToken))
+        _STAMP.pack_into(self._encoded, self._stamp_at, ticks(now_ns), header.RequestHandle)
+        return bytes(self._encoded)
+
+    def _request(self, header: ua.RequestHeader) -> ua.ReadRequest:
+        request = ua.ReadRequest(RequestHeader=header)
+        request.Parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
         request.Parameters.NodesToRead = [
             ua.ReadValueId(NodeId=node, AttributeId=ua.AttributeIds.Value) for _, node in self.nodes
         ]
-        return struct_to_binary(request)[len(struct_to_binary(_request())) - _COUNT_BYTES :]
+        return request
 
 
-def _request() -> ua.ReadRequest:
-    request = ua.ReadRequest()
-    request.Parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
-    request.Parameters.NodesToRead = []
-    return request
-
-
-async def _answer(client: Client, part: _Part) -> bytes:
+async def _answer(client: Client, part: _Part, now_ns: int) -> bytes:
     timeout_s = client.uaclient._timeout
     try:
         async with asyncio.timeout(timeout_s):
-            answer = await _sent(client, part, timeout_s)
+            answer = await _sent(client, part, timeout_s, now_ns)
     except TimeoutError:
         raise TimeoutError(f"no answer to a read within {timeout_s:g} s") from None
     heed_cancel()
     return checked(answer)
 
 
-def _sent(client: Client, part: _Part, timeout_s: float) -> "asyncio.Future[Any]":
-    """Send a request that is encoded already but for its header."""
+def _sent(client: Client, part: _Part, timeout_s: float, now_ns: int) -> "asyncio.Future[Any]":
     channel = client.uaclient.protocol
     if channel is None or channel.transport is None:
         raise ConnectionError("connection is closed")
-    request = _request()
-    channel._setup_request_header(request.RequestHeader, timeout_s)
-    message = struct_to_binary(request)[:-_COUNT_BYTES] + part.body
+    header = ua.RequestHeader()
+    channel._setup_request_header(header, timeout_s)
+    message = part.request(header, now_ns)
     channel.revolve_security_token()
     channel._request_id += 1
     answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()

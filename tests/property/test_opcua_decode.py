@@ -92,7 +92,7 @@ SIMPLE: dict[ua.VariantType, st.SearchStrategy[Any]] = {
     **INTEGERS,
     Type.Float: st.floats(width=32),
     Type.Double: st.floats(),
-    Type.String: st.one_of(TEXT, st.none()),
+    Type.String: st.one_of(TEXT, st.none(), st.integers(60, 70).map("x".__mul__)),
     Type.DateTime: TIMES,
     Type.Guid: st.uuids(),
     Type.ByteString: st.one_of(st.binary(max_size=6), st.none()),
