@@ -248,6 +248,16 @@ BUGS = [
         "tests/property/test_opcua_decode.py",
     ),
     Planted(
+        "a baseline goes on learning during its alarm",
+        "gateway/signals/_state_detection/shift.py", "fresh = ~self.alarm & ", "fresh = ",
+        "tests/property/test_shift.py",
+    ),
+    Planted(
+        "the limit of the monitor is read off the rows that it was learned from",
+        "gateway/signals/_state_detection/monitor.py", "(first + 1 < begin) | (first >= end)", "first >= 0",
+        "tests/unit/test_monitor.py",
+    ),
+    Planted(
         "a structure that is longer than its definition is decoded all the same",
         "connectors/_opcua/structures.py", "cursor.at == cursor.end and cursor.sound", "cursor.sound",
         "tests/conformance/test_opcua_values.py",

@@ -1,0 +1,9 @@
+"""State detection (ISO 13374-2): whether a tag has left its usual ways. For all tags at once, one row per tick.
+
+    structure.py   how far a tag wanders within so many ticks when all is well
+    shift.py       a tag is on another level than before: alarm, until it is back or that level is the usual one
+    changes.py     the moments at which a level changes
+
+A row has a value per tag, NaN where there is none; rows are ticks of the same length. What comes out depends on the
+rows alone: nobody here knows the time.
+"""

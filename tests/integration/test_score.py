@@ -1,0 +1,68 @@
+"""`gateway score` over the public data, where they are: the goals of docs/maintenance.md."""
+
+import csv
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gateway.cli import main
+
+DATA = Path(os.environ.get("BENCHMARKS", Path(__file__).parents[3] / "shared" / "data" / "maintenance"))
+"""Not part of the repository: the files have licences of their own."""
+
+
+def found(benchmark: str, folder: Path, out: Path) -> list[dict[str, str]]:
+    assert main(["score", benchmark, str(folder), "--out", str(out)]) == 0
+    with out.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def public(benchmark: str) -> Path:
+    folder = DATA / benchmark
+    if not folder.is_dir():
+        pytest.skip(f"{benchmark} is not here: set BENCHMARKS to the folder that its data is in")
+    return folder
+
+
+def test_tep_finds_faults_and_leaves_normal_running_alone(tmp_path: Path) -> None:
+    rows = found("tep", public("tep"), tmp_path / "tep.csv")
+    alarm = {
+        name: np.array([int(row["is_anomaly"]) for row in rows if row["file"] == name])
+        for name in {row["file"] for row in rows}
+    }
+    assert alarm["d00_te.dat"].mean() < 0.01
+    hidden = {"d00_te.dat", "d15_te.dat"}  # fault 15 is one that nobody finds
+    assert np.mean([column[160:].mean() for name, column in alarm.items() if name not in hidden]) > 0.95
+
+
+def test_skab_beats_the_clock_and_the_constant(tmp_path: Path) -> None:
+    rows = found("skab", public("skab"), tmp_path / "skab.csv")
+    truth = {}
+    for path in public("skab").glob("*/*.csv"):
+        with path.open(newline="") as file:
+            for row in csv.DictReader(file, delimiter=";"):
+                truth[path.parent.name + "/" + path.name, row["datetime"]] = float(row.get("anomaly") or 0) > 0
+    seen: dict[str, int] = {}
+    hit = false = missed = normal = 0
+    for row in rows:
+        seen[row["file"]] = seen.get(row["file"], 0) + 1
+        if seen[row["file"]] <= 400 or row["file"].startswith("anomaly-free"):
+            continue
+        wanted, got = truth[row["file"], row["timestamp"]], row["is_anomaly"] == "1"
+        hit += wanted and got
+        missed += wanted and not got
+        false += got and not wanted
+        normal += not wanted
+    assert hit / (hit + (false + missed) / 2) > 0.84
+    assert false / normal < 0.2
+    free = [row["is_anomaly"] == "1" for row in rows if row["file"].startswith("anomaly-free")]
+    assert np.mean(free) < 0.25
+
+
+def test_a_folder_without_its_files_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["score", "skab", str(tmp_path), "--out", str(tmp_path / "out.csv")]) == 1
+    assert "has no files of skab" in capsys.readouterr().err
+    assert main(["score", "skab", str(tmp_path / "gone"), "--out", str(tmp_path / "out.csv")]) == 1
+    assert "gone is no folder" in capsys.readouterr().err
