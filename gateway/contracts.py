@@ -229,10 +229,13 @@ class SignalModule(Protocol):
     """A module of `gateway/signals/`: one kind of signal."""
 
     Options: type
-    """pydantic model of the keys that a signal of this kind has in the configuration."""
+    """pydantic model of the keys that a signal of this kind has in the configuration.
+
+    `input` is the path of a tag; a kind that watches several has `asset` and `tags` instead.
+    """
 
     def outputs(self, name: str, options: Any, asset: str, /) -> Mapping[str, Tag]:
-        """Return the tags that a signal of this name derives, by role; `asset` is that of its input."""
+        """Return the tags that a signal of this name derives, by role, of this asset: its own or that of its input."""
         ...
 
     def signal(self, options: Any, outputs: Mapping[str, int], catalog: Catalog, /) -> Signal:

@@ -4,7 +4,7 @@ All that can be wrong is found here or in the configuration, so `gateway check` 
 """
 
 import difflib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -127,23 +127,46 @@ def _tag(asset: str, name: str, keys: Any, device: str, protocol: ProtocolModule
     )
 
 
+_WATCHED = {"input": ("tag", "asset/tag"), "asset": ("asset", "that of a device"), "tags": ("tag", "names of its tags")}
+"""What a signal watches: what it must be and how it is written, by key."""
+
+
 def _signals(config: Config, document: Document, catalog: Catalog, kinds: Mapping[str, SignalModule]) -> list[Signal]:
-    """Build the signals, each as soon as its input is a tag; so those come first whose outputs others take."""
+    """Build the signals, each as soon as what it watches is there; so those come first whose outputs others take."""
     site = config.site.path
-    waiting = {name: keys.model_copy(update={"input": f"{site}/{keys.input}"}) for name, keys in config.signals.items()}
+    assets = {catalog[number].asset for number in catalog}
+    waiting = {name: _at_site(keys, site) for name, keys in config.signals.items()}
     built: list[Signal] = []
-    while ready := [name for name, keys in waiting.items() if keys.input in catalog]:
+    while ready := [name for name, keys in waiting.items() if not _lacking(keys, catalog, assets)]:
         for name in ready:
             keys = waiting.pop(name)
-            kind, asset = kinds[keys.type], catalog[catalog.number(keys.input)].asset
-            tags = kind.outputs(name, keys, asset)
+            kind = kinds[keys.type]
+            tags = kind.outputs(name, keys, getattr(keys, "asset", "") or catalog[catalog.number(keys.input)].asset)
             for path in [tag.path for tag in tags.values() if tag.path in catalog]:
                 document.find(("signals", name), f"signals.{name} derives {path}, which is a tag already", "rename one")
-            outputs = {role: catalog.add(tag) for role, tag in tags.items()}
-            built.append(kind.signal(keys, outputs, catalog))
+            built.append(kind.signal(keys, {role: catalog.add(tag) for role, tag in tags.items()}, catalog))
     for name, keys in waiting.items():
-        near = difflib.get_close_matches(keys.input, [catalog[number].path for number in catalog], n=1)
-        remedy = f"did you mean {near[0].removeprefix(site + '/')}?" if near else "write asset/tag, without the site"
-        what = f"signals.{name}.input is no tag: {keys.input.removeprefix(site + '/')}"
-        document.find(("signals", name, "input"), what, remedy)
+        key, lacking = _lacking(keys, catalog, assets)[0]
+        what, form = _WATCHED[key]
+        near = difflib.get_close_matches(lacking, assets if key == "asset" else [catalog[n].path for n in catalog], n=1)
+        remedy = f"did you mean {near[0].removeprefix(site + '/')}?" if near else f"write {form}, without the site"
+        document.find(
+            ("signals", name, key), f"signals.{name}.{key} is no {what}: {lacking.removeprefix(site + '/')}", remedy
+        )
     return built
+
+
+def _at_site(keys: Any, site: str) -> Any:
+    """The keys of a signal with whole paths."""
+    return keys.model_copy(
+        update={key: f"{site}/{getattr(keys, key)}" for key in ("input", "asset") if hasattr(keys, key)}
+    )
+
+
+def _lacking(keys: Any, catalog: Catalog, assets: Collection[str]) -> list[tuple[str, str]]:
+    """What a signal watches and is not there, by the key that names it: its input, or an asset or tags of it."""
+    if hasattr(keys, "input"):
+        return [] if keys.input in catalog else [("input", keys.input)]
+    if keys.asset not in assets:
+        return [("asset", keys.asset)]
+    return [("tags", path) for name in keys.tags if (path := f"{keys.asset}/{name}") not in catalog]

@@ -147,6 +147,29 @@ def test_an_input_that_is_no_tag_is_told_with_the_nearest(planned: Planned) -> N
     assert "signals.x.input is no tag: utilities/pump1/presure" in one[1]
 
 
+def test_a_signal_may_watch_an_asset_or_some_of_its_tags(planned: Planned) -> None:
+    found = planned(
+        WAVE
+        + "signals:\n"
+        + "  all: {type: shift, asset: utilities/pump1}\n"
+        + "  some: {type: monitor, asset: utilities/pump1, tags: [pressure, _maintenance/bearing_rms]}\n"
+        + "  bearing: {type: vibration, input: utilities/pump1/wave, sample_rate: 16000}\n"
+    )
+    names = [[found.catalog[int(number)].name for number in signal.inputs] for signal in found.signals]
+    assert names == [["pressure", "state", "wave"], ["wave"], ["pressure", "_maintenance/bearing_rms"]]
+    assert "acme/dresden/utilities/pump1/_alarm/some" in found.catalog
+
+
+def test_an_asset_that_is_none_and_a_tag_that_it_has_not_are_told(planned: Planned) -> None:
+    text = PUMP + (
+        "signals:\n  x: {type: shift, asset: utilities/pump2}\n"
+        "  y: {type: shift, asset: utilities/pump1, tags: [flow]}\n"
+    )
+    one, other = findings(planned, text)
+    assert one[1:] == ("signals.x.asset is no asset: utilities/pump2", "did you mean utilities/pump1?")
+    assert other[1] == "signals.y.tags is no tag: utilities/pump1/flow"
+
+
 def test_a_tag_that_was_once_configured_is_no_input(planned: Planned) -> None:
     catalog = Catalog()
     catalog.reserve("acme/dresden/utilities/pump1", "gone")

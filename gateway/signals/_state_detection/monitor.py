@@ -28,6 +28,9 @@ _RIDGE: Final = 0.01
 """As a share of the variance of a tag."""
 _NOISE: Final = 1e-3
 """Added to the variance of each residual, as a share of that of its tag: two tags may be one and the same."""
+_SLOW: Final = 0.2
+_FARTHEST: Final = 3.0
+"""Slow averages take a residual as no farther than so many times the usual: they would remember it for too long."""
 _FLOOR: Final = 1e-6
 """The least standard deviation, as a share of the level: a constant has none."""
 
@@ -54,6 +57,13 @@ class _Model:
         step = np.linalg.solve(before.T @ before + _RIDGE * pairs * np.eye(n), before.T @ after)
         left = after - before @ step
         return cls(step, np.linalg.inv(left.T @ left / pairs + _NOISE * np.eye(n)))
+
+    def residuals(self, before: Matrix, after: Matrix, speeds: Matrix) -> Matrix:
+        """What is left over of a row, as each average takes it, shape (speeds, n)."""
+        left = after - before @ self.step
+        distance = float(np.sqrt(left @ self.precision @ left / len(left)))
+        near: Matrix = np.where(speeds < _SLOW, left * min(1.0, _FARTHEST / max(distance, _FARTHEST)), left)
+        return near
 
 
 class Monitor:
@@ -90,7 +100,7 @@ class Monitor:
         self._before = self._standard(row)
         if before is None:
             return
-        self._averages += self._speeds * (self._before - before @ self._model.step - self._averages)
+        self._averages += self._speeds * (self._model.residuals(before, self._before, self._speeds) - self._averages)
         parts = self._parts(self._averages, self._model)
         ratios = parts.sum(axis=1) / self._limit
         worst = int(ratios.argmax())
@@ -122,7 +132,7 @@ class Monitor:
         model = _Model.of(standard[outside], standard[outside + 1])
         averages = np.zeros((len(self._speeds), standard.shape[1]))
         found = []
-        for residual in standard[begin + 1 : end] - standard[begin : end - 1] @ model.step:
-            averages += self._speeds * (residual - averages)
+        for before, after in itertools.pairwise(standard[begin:end]):
+            averages += self._speeds * (model.residuals(before, after, self._speeds) - averages)
             found.append(self._parts(averages, model).sum(axis=1))
         return np.array(found)
