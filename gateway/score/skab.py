@@ -19,7 +19,7 @@ _TAGS: Final = slice(1, 9)
 """Columns of a file: time, tags, and labels where there are some."""
 
 
-def predictions(folder: Path) -> Iterator[tuple[str, str, int, int]]:
+def predictions(folder: Path) -> Iterator[tuple[str, tuple[str, str, int, int]]]:
     """Judge each row of each file `*/*.csv`."""
     for path in sorted(folder.glob("*/*.csv")):
         with path.open(newline="", encoding="utf-8") as file:
@@ -29,4 +29,5 @@ def predictions(folder: Path) -> Iterator[tuple[str, str, int, int]]:
         for (timestamp, *_), row in zip(rows, values, strict=True):
             shift.step(row)
             changes.step(row)
-            yield path.relative_to(folder).as_posix(), timestamp, int(shift.alarm.any()), int(changes.changed)
+            judged = int(shift.alarm.any()), int(changes.changed)
+            yield "", (path.relative_to(folder).as_posix(), timestamp, *judged)

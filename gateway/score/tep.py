@@ -17,13 +17,13 @@ COLUMNS: Final = ("file", "row", "is_anomaly")
 _TAGS: Final = 52
 
 
-def predictions(folder: Path) -> Iterator[tuple[str, int, int]]:
+def predictions(folder: Path) -> Iterator[tuple[str, tuple[str, int, int]]]:
     """Judge each row of each file `d*_te.dat`, also compressed."""
     for path in sorted(folder.glob("d*_te.dat*")):
         monitor = Monitor(_rows(next(folder.glob("d00.dat*"))))
         for i, row in enumerate(_rows(path)):
             monitor.step(row)
-            yield path.name.removesuffix(".gz"), i, int(monitor.beyond)
+            yield "", (path.name.removesuffix(".gz"), i, int(monitor.beyond))
 
 
 def _rows(path: Path) -> NDArray[np.float64]:

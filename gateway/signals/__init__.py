@@ -5,4 +5,9 @@ which is the `type` of a signal in the configuration. The blocks of ISO 13374-2 
 
     data manipulation   vibration.py   features of a waveform
     state detection     drift.py       a feature leaves its usual level: alarm
+                        shift.py       a tag of an asset is on another level than before: alarm and cause
+                        monitor.py     the tags of an asset no longer belong together: alarm and cause
+
+What computes for many tags at once is in `_state_detection/`, what a fleet teaches in `_prognosis/`; `gateway score`
+runs both over public benchmarks.
 """

@@ -61,6 +61,21 @@ def test_skab_beats_the_clock_and_the_constant(tmp_path: Path) -> None:
     assert np.mean(free) < 0.25
 
 
+def test_what_is_left_of_engines_is_said_as_well_as_promised(tmp_path: Path) -> None:
+    for name in ("train_FD001.txt.gz", "test_FD001.txt.gz"):
+        (tmp_path / name).write_bytes((public("cmapss") / name).read_bytes())
+    rows = found("cmapss", tmp_path, tmp_path / "rul.csv")
+    with (public("cmapss") / "RUL_FD001.csv").open(newline="") as file:
+        left = {row["unit"]: min(125.0, float(row["rul"])) for row in csv.DictReader(file)}
+    missed = np.array([float(row["rul"]) - left[row["unit"]] for row in rows])
+    assert len(missed) == 100
+    assert np.sqrt(np.mean(missed**2)) < 10.9
+    assert np.where(missed < 0, np.exp(-missed / 13) - 1, np.exp(missed / 10) - 1).sum() < 175
+    inside = [float(row["lower"]) <= left[row["unit"]] <= float(row["upper"]) for row in rows]
+    assert 0.87 < np.mean(inside) < 0.97
+    assert np.mean([float(row["upper"]) - float(row["lower"]) for row in rows]) < 34
+
+
 def test_a_folder_without_its_files_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["score", "skab", str(tmp_path), "--out", str(tmp_path / "out.csv")]) == 1
     assert "has no files of skab" in capsys.readouterr().err

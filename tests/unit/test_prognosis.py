@@ -1,0 +1,87 @@
+"""Prognosis: features know the past alone, regimes are found, and intervals hold what they are said to hold."""
+
+import math
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from gateway.signals._prognosis.course import features
+from gateway.signals._prognosis.fleet import Fleet, Settings
+from gateway.signals._prognosis.regimes import Regimes
+
+Matrix = NDArray[np.float64]
+
+SMALL = Settings(members=2, width=100)
+
+
+def machine(random: np.random.Generator) -> Matrix:
+    """A tag that wears until it is at 4, one that follows it late, one that does nothing; shape (rows, 3)."""
+    rows = int(random.integers(130, 300))
+    wear = 4 * np.exp((np.arange(rows) - rows) / random.uniform(25, 45))
+    return np.column_stack([wear, np.maximum(0, wear - 1), np.zeros(rows)]) + 0.3 * random.normal(size=(rows, 3))
+
+
+def test_features_of_a_row_know_nothing_of_what_follows() -> None:
+    z = machine(np.random.default_rng(1))[:90]
+    whole = features(z)
+    for end in (1, 2, 5, 20, 21, 50, 90):
+        np.testing.assert_allclose(features(z[:end]), whole[:end], rtol=1e-12, atol=1e-12)
+
+
+def test_features_are_what_they_are_called() -> None:
+    z = np.arange(60.0)[:, None]
+    found = features(z)[-1]
+    weights = [(1 - 2 / 6) ** (59 - i) for i in range(60)]
+    assert found[0] == pytest.approx(sum(w * i for i, w in enumerate(weights)) / sum(weights))
+    assert found[3] == pytest.approx(29.5)
+    assert found[4] == pytest.approx(found[1] - 9.5)
+    assert found[5:7].tolist() == pytest.approx([20, 50])
+    assert found[7:].tolist() == pytest.approx([0.6, math.log(7)])
+
+
+def test_regimes_are_found_and_leave_nothing_of_themselves() -> None:
+    random = np.random.default_rng(2)
+    settings = np.array([[0.0, 100.0], [20.0, 100.0], [42.0, 60.0]])[random.integers(3, size=900)]
+    tags = settings @ np.array([[1.0, 5.0, 0.0], [2.0, -1.0, 0.0]]) + random.normal(size=(900, 3)) * [1.0, 2.0, 0.0]
+    regimes = Regimes(settings + 0.01 * random.normal(size=(900, 2)), tags)
+    assert (len(regimes), regimes.n) == (3, 2)
+    z = regimes.z(settings, tags)
+    assert z.std(axis=0).tolist() == pytest.approx([1, 1], abs=0.05)
+    assert abs(np.corrcoef(z[:, 0], settings[:, 0])[0, 1]) < 0.05
+
+
+@pytest.fixture(scope="module")
+def fleet() -> Fleet:
+    random = np.random.default_rng(3)
+    return Fleet([features(machine(random)) for _ in range(40)], np.random.default_rng(0), SMALL)
+
+
+def test_what_is_left_is_in_its_interval_as_often_as_said_and_early_rather_than_late(fleet: Fleet) -> None:
+    random = np.random.default_rng(4)
+    rows, left = [], []
+    for run in (machine(random) for _ in range(60)):
+        for end in random.integers(40, len(run), 5):
+            rows.append(features(run[:end])[-1])
+            left.append(min(SMALL.cap, len(run) - end))
+    life, wanted = fleet.predict(np.array(rows)), np.array(left)
+    inside = (life.lower <= wanted) & (wanted <= life.upper)
+    assert 0.85 < inside.mean() < 0.97
+    assert np.sqrt(np.mean((life.rul - wanted) ** 2)) < 0.5 * wanted.std()
+    assert ((life.lower <= life.rul) & (life.rul <= life.upper)).all()
+
+
+def test_a_worn_machine_is_told_from_a_new_one_however_odd_it_is(fleet: Fleet) -> None:
+    run = machine(np.random.default_rng(5))
+    odd = run.copy()
+    odd[-1] = 1e9
+    life = fleet.predict(np.vstack([features(run)[20], features(run)[-1], features(odd)[-1]]))
+    assert life.rul[0] > 60 > 15 > life.rul[1]
+    assert 0 <= life.rul[2] <= SMALL.cap
+
+
+def test_the_same_fleet_says_the_same_again(fleet: Fleet) -> None:
+    random = np.random.default_rng(3)
+    again = Fleet([features(machine(random)) for _ in range(40)], np.random.default_rng(0), SMALL)
+    rows = features(machine(random))[::10]
+    np.testing.assert_array_equal(again.predict(rows).rul, fleet.predict(rows).rul)
