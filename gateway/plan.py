@@ -169,4 +169,4 @@ def _lacking(keys: Any, catalog: Catalog, assets: Collection[str]) -> list[tuple
         return [] if keys.input in catalog else [("input", keys.input)]
     if keys.asset not in assets:
         return [("asset", keys.asset)]
-    return [("tags", path) for name in keys.tags if (path := f"{keys.asset}/{name}") not in catalog]
+    return [("tags", path) for name in keys.watched if (path := f"{keys.asset}/{name}") not in catalog]

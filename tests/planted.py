@@ -248,6 +248,17 @@ BUGS = [
         "tests/property/test_opcua_decode.py",
     ),
     Planted(
+        "a derived tag counts what is true twice as once",
+        "gateway/signals/_expression.py", "function(*(np.asarray(part(columns), np.float64) for part in parts))",
+        "function(*(part(columns) for part in parts))",
+        "tests/property/test_derived.py",
+    ),
+    Planted(
+        "a time is told of before all tags have told of it",
+        "gateway/signals/derived.py", "if not self._told and not self._lacking.any():", "if not self._told:",
+        "tests/property/test_derived.py",
+    ),
+    Planted(
         "a baseline goes on learning during its alarm",
         "gateway/signals/_state_detection/shift.py", "fresh = ~self.alarm & ", "fresh = ",
         "tests/property/test_shift.py",

@@ -4,6 +4,7 @@ A module here offers Options, outputs and signal (see SignalModule in gateway/co
 which is the `type` of a signal in the configuration. The blocks of ISO 13374-2 that exist so far:
 
     data manipulation   vibration.py   features of a waveform
+                        derived.py     a tag by a formula of others
     state detection     drift.py       a feature leaves its usual level: alarm
                         shift.py       a tag of an asset is on another level than before: alarm and cause
                         monitor.py     the tags of an asset no longer belong together: alarm and cause

@@ -31,6 +31,10 @@ class AssetOptions(BaseModel):
     late: Seconds = Field(default=2.0, ge=0, description="how long a tick waits for readings of other tags")
     hold: int = Field(default=60, ge=0, description="ticks for which a tag is what it was, without a reading")
 
+    @property
+    def watched(self) -> Sequence[str]:
+        return self.tags
+
 
 class Watch(Protocol):
     """Looks at rows. After each, these are those of that row; `ratio` is 1 at the limit, NaN if there is none yet."""

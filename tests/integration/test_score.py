@@ -1,6 +1,7 @@
 """`gateway score` over the public data, where they are: the goals of docs/maintenance.md."""
 
 import csv
+import gzip
 import os
 from pathlib import Path
 
@@ -74,6 +75,15 @@ def test_what_is_left_of_engines_is_said_as_well_as_promised(tmp_path: Path) -> 
     inside = [float(row["lower"]) <= left[row["unit"]] <= float(row["upper"]) for row in rows]
     assert 0.87 < np.mean(inside) < 0.97
     assert np.mean([float(row["upper"]) - float(row["lower"]) for row in rows]) < 34
+
+
+def test_failures_that_are_rules_are_derived_without_an_error(tmp_path: Path) -> None:
+    rows = found("ai4i", public("ai4i"), tmp_path / "ai4i.csv")
+    text = gzip.decompress((public("ai4i") / "ai4i2020.csv.gz").read_bytes()).decode("utf-8-sig")
+    truth = list(csv.DictReader(text.splitlines()))
+    for rule, failures in (("HDF", 115), ("PWF", 95), ("OSF", 98)):
+        assert [row[rule] for row in rows] == [row[rule] for row in truth]
+        assert sum(row[rule] == "1" for row in rows) == failures
 
 
 def test_a_folder_without_its_files_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
