@@ -79,8 +79,7 @@ class OpcUa:
     `counts` are those of publishing.py, events.py, polling.py, said.py, gaps.py and backfill.py; how often
     subscriptions were `resumed` after a lost connection; and `short_queues`, items for which the server keeps fewer
     values than asked for.
-    A server that is away is asked every 4 s at least (`retry_s`): an attempt without an answer takes as long, and
-    values are to be there 10 s after the server is.
+    A server that is away is asked every 4 s at least (`retry_s`): values are to be there 10 s after it is.
     """
 
     retry_s = 4.0
@@ -123,6 +122,7 @@ class OpcUa:
         return {**self._learned, **self._events.learned}
 
     async def run(self, emit: Emit) -> None:
+        await self._backfill.recall()
         self._said.begin()
         self._emit = emit
         if self._session.client is None:

@@ -106,6 +106,7 @@ class Gateway:
                 learned,
                 self.journal.stored,
                 self.journal.room,
+                self.journal.past,
             )
             file.save(self.catalog)
             self.ledger.begin(file, self.journal, {p.name: p.connector for p in self.plan.devices})

@@ -14,7 +14,7 @@ This file knows the model and nothing else of the gateway.
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ParamSpec, Protocol, TypeVar, runtime_checkable
@@ -169,6 +169,37 @@ def nobody_asks(number: int, **said: Any) -> None:
     """Nobody wants to know what a device says of its tags."""
 
 
+class Past(Protocol):
+    """What is known of a device from before the gateway was started, as durable as its readings.
+
+    `told` is the source time up to which each tag was told without a gap, in parallel to the tags; the smallest int64
+    where that is not known. Nothing that was told after it is older.
+    """
+
+    @property
+    def told(self) -> NDArray[np.int64]: ...
+
+    def since(self) -> AsyncIterator[Batch]:
+        """Return what was told after `told` was kept, so far as the journal still has it; of other tags as well."""
+        ...
+
+    def keep(self, told: NDArray[np.int64]) -> None:
+        """Have this be `told` after the next start, as soon as all that was emitted so far is in the journal."""
+        ...
+
+
+class NoPast:
+    """Nothing was told before, and nothing is kept."""
+
+    told = np.empty(0, np.int64)
+
+    async def since(self) -> AsyncIterator[Batch]:
+        return
+        yield
+
+    def keep(self, told: NDArray[np.int64]) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Device:
     """A device of the configuration, ready for its protocol.
@@ -178,7 +209,8 @@ class Device:
     had learned when the gateway ran last; `shared` is one and the same for all devices of the protocol, for what they
     have in common, such as a serial line. `folder` is where the gateway keeps its files. `stored()` waits until what
     was emitted so far is in the journal: a server may forget it then. `room()` waits as long as the journal has no room
-    and is to block: ask it before you ask the device for more. `describe` takes what the device says of a tag.
+    and is to block: ask it before you ask the device for more. `describe` takes what the device says of a tag. `past`
+    is how far it was told when the gateway ran last.
     """
 
     name: str
@@ -193,6 +225,7 @@ class Device:
     stored: Callable[[], Awaitable[None]] = at_once
     room: Callable[[], Awaitable[None]] = at_once
     describe: Describe = nobody_asks
+    past: Past = field(default_factory=NoPast)
 
 
 class ProtocolModule(Protocol):

@@ -16,7 +16,18 @@ from numpy.typing import NDArray
 
 from gateway.config.schema import Config
 from gateway.config.yaml import ConfigError, Document, redacted
-from gateway.contracts import Clock, Connector, Device, ProtocolModule, Signal, SignalModule, Writer, at_once
+from gateway.contracts import (
+    Clock,
+    Connector,
+    Device,
+    NoPast,
+    Past,
+    ProtocolModule,
+    Signal,
+    SignalModule,
+    Writer,
+    at_once,
+)
 from gateway.model import Catalog, Tag
 from gateway.model.tag import NO_LABELS
 
@@ -52,11 +63,13 @@ def plan(
     learned: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     stored: Callable[[], Awaitable[None]] = at_once,
     room: Callable[[], Awaitable[None]] = at_once,
+    past: Callable[[str, int, NDArray[np.uint32]], Past] = lambda device, asset, numbers: NoPast(),
 ) -> Plan:
     """Number the tags and build connectors and signals. Raises ConfigError with all that cannot be built.
 
     `learned` is what connectors knew of their devices when the gateway ran last, by name of the device; `stored` waits
-    until what they emitted is in the journal, `room` until it takes more.
+    until what they emitted is in the journal, `room` until it takes more. `past` is what the journal knows of a device,
+    by its name, the number of its asset and those of its tags.
     """
     shared: dict[str, dict[str, Any]] = {}
     devices = []
@@ -71,6 +84,7 @@ def plan(
             stored=stored,
             room=room,
             describe=catalog.describe,
+            past=past(name, int(catalog.asset_of[device.numbers[0]]), device.numbers),
         )
         planned = _connected(known, document, protocol, clock)
         if planned is not None:

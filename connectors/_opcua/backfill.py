@@ -32,6 +32,8 @@ from gateway.model.quality import BAD, name
 _AT_ONCE: Final = 100
 """Nodes per request where the server names no limit, or a higher one: each may have many values."""
 _DELAY_S: Final = 2.0
+_KEEP_S: Final = 10.0
+"""How often it is kept how far was told: after a restart what came since is read again, and told only once."""
 _HISTORY_READ: Final = 1 << 2
 """Bit of UserAccessLevel (OPC 10000-3, 8.57)."""
 _NO_BOUND: Final = 0x80D7_0000
@@ -71,6 +73,17 @@ class Backfill:
         self._clock = clock
         self._counts = counts
         self._said = ""
+        self._past = device.past
+        self._recalled = False
+        self._kept_s = -_KEEP_S
+
+    async def recall(self) -> None:
+        """Know what had been told when the gateway ran last; once, before anything is told."""
+        if self._options and not self._recalled:
+            async for batch in self._past.since():
+                self._told.heard(batch)
+            self._told.recall(self._past.told)
+        self._recalled = True
 
     async def run(self, server: Server) -> None:
         """Fill gaps as they come, for ever; each when its end is known since the delay."""
@@ -80,7 +93,15 @@ class Backfill:
             heed_cancel()
             await self._ask(server, np.intersect1d(silent, self._told.open()))
             await self._fill(server, ended)
+            self._keep()
             silent, ended = self._told.open(), self._told.closed()[0]
+
+    def _keep(self) -> None:
+        """Keep how far all was told, now and then, as long as nothing is missing before that."""
+        now_s = asyncio.get_running_loop().time()
+        if self._options and now_s >= self._kept_s + _KEEP_S and (told := self._told.whole()) is not None:
+            self._past.keep(told)
+            self._kept_s = now_s
 
     async def _ask(self, server: Server, silent: Rows) -> None:
         """Read what may have been lost for good, because it did not change since."""

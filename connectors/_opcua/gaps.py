@@ -19,6 +19,9 @@ Times = NDArray[np.int64]
 
 _GAPS_MAX: Final = 16
 """Losses that wait to be made good; a server may lose something with every notification."""
+_KNOWN_MAX: Final = 5_000_000
+"""Readings of the last run that are known one by one, 16 bytes each; what is beyond them may be told twice."""
+_STAMP: Final = np.dtype([("row", "i8"), ("time", "i8")])
 _NONE: Final = np.empty(0, np.intp)
 _TICK_NS: Final = 100
 _NO_TIMES: Final = np.empty(0, np.int64)
@@ -50,6 +53,35 @@ class Told:
         self._last = np.full(len(numbers), _NEVER)
         self._asked = np.full(len(numbers), _NEVER)
         self._gaps: list[_Gap] = []
+        self._first = np.full(len(numbers), _OPEN)
+        self._known: list[NDArray[np.void]] = []
+
+    def heard(self, batch: Batch) -> None:
+        """Take note of readings that were told since the times of `recall` were kept; others are passed over."""
+        within = batch.tag < len(self._row_of)
+        within[within] = self._row_of[batch.tag[within]] >= 0
+        rows, time = self._row_of[batch.tag[within]], batch.time[within]
+        usable = batch.good[within]
+        np.minimum.at(self._first, rows[usable], time[usable])
+        if sum(map(len, self._known)) < _KNOWN_MAX:
+            self._known.append(np.rec.fromarrays((rows, time), _STAMP))
+
+    def recall(self, told: Times) -> None:
+        """Begin where another run ended: up to these times nothing is missing, nor is what was heard since.
+
+        A tag that has no such time begins with the first good reading that was heard of it.
+        """
+        self._known = [np.sort(np.concatenate(self._known))] if self._known else []
+        self._last = np.where(self._first == _OPEN, _NEVER, self._first)
+        self._last[: len(told)] = np.where(told == _NEVER, self._last[: len(told)], told)
+
+    def whole(self) -> Times | None:
+        """Return up to which time each row was told, if nothing is missing before that."""
+        self._tidy()
+        if self._gaps:
+            return None
+        self._known = []
+        return self._last.copy()
 
     def live(self, batch: Batch) -> Batch:
         """Take note of readings that come as they happen; return them without those that `asked` has told."""
@@ -105,6 +137,9 @@ class Told:
         for gap in self._gaps:
             if gap.after[row] != _NEVER:
                 within |= (gap.after[row] < time) & (time < gap.before[row])
+        for known in self._known:
+            begin, end = np.searchsorted(known["row"], (row, row + 1))
+            within &= ~np.isin(time, known["time"][begin:end])
         return within
 
     def up_to(self, rows: Rows, time: Times | int) -> None:

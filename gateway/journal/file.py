@@ -6,6 +6,7 @@
     record(position, asset, boot, sequence, received, data, seal)
                                                             one row per emission, data as in model/encoding.py
     cursor(name, position, seal)                            everything up to position is confirmed
+    told(device, position, data, seal)                      how far the tags of a device were told (past.py)
 
 A commit writes the WAL without fsync, so it survives the death of the process; `sync` is what bounds the loss of a
 power cut. The file is locked, because two gateways on one journal would give the same sequence twice. A file in which
@@ -48,6 +49,8 @@ CREATE TABLE IF NOT EXISTS record (
     sequence INTEGER NOT NULL, received INTEGER NOT NULL, data BLOB NOT NULL, seal INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS record_by_sequence ON record (asset, sequence);
 CREATE TABLE IF NOT EXISTS cursor (name TEXT PRIMARY KEY, position INTEGER NOT NULL, seal INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS told (
+    device TEXT PRIMARY KEY, position INTEGER NOT NULL, data BLOB NOT NULL, seal INTEGER NOT NULL);
 """
 
 log = logging.getLogger(__name__)
@@ -123,14 +126,14 @@ class JournalFile:
             )
         return sum(len(row[5]) for row in rows)
 
-    def read(self, after: int, upto: int, records_max: int) -> tuple[list[Record], int]:
+    def read(self, after: int, upto: int, records_max: int, asset: int | None = None) -> tuple[list[Record], int]:
         """Return the records after a position and up to another, at most so many, and how far that reaches.
 
-        Damaged records are left out; positions that were trimmed are simply not there.
+        With `asset` only its own. Damaged records are left out; positions that were trimmed are simply not there.
         """
         rows = self._db.execute(
-            "SELECT * FROM record WHERE position > ? AND position <= ? ORDER BY position LIMIT ?",
-            (after, upto, records_max),
+            "SELECT * FROM record WHERE position > ? AND position <= ? AND ? IN (-1, asset) ORDER BY position LIMIT ?",
+            (after, upto, -1 if asset is None else asset, records_max),
         ).fetchall()
         reached = rows[-1][0] if len(rows) == records_max else upto
         return list(self._intact(rows)), reached
@@ -150,6 +153,20 @@ class JournalFile:
     def positions(self) -> dict[str, int]:
         """Return the confirmed position of every cursor."""
         return dict(self._db.execute("SELECT name, position FROM cursor"))
+
+    def keep(self, told: Mapping[str, tuple[int, bytes]]) -> None:
+        """Write how far devices were told, each with the position of a record that is written already."""
+        with self._db:
+            self._db.executemany(
+                "INSERT OR REPLACE INTO told VALUES (?, ?, ?, ?)",
+                [(name, *kept, seal("told", name, *kept)) for name, kept in told.items()],
+            )
+
+    def told(self, device: str) -> tuple[int, bytes]:
+        """Return how far a device was told, and the position of the last record then; nothing if it is not intact."""
+        row = self._db.execute("SELECT * FROM told WHERE device = ?", (device,)).fetchone()
+        intact = row is not None and row[3] == seal("told", *row[:3])
+        return (row[1], row[2]) if intact else (0, b"")
 
     # --- limits ---------------------------------------------------------------------------
 

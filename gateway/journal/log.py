@@ -20,10 +20,14 @@ from functools import partial
 from itertools import islice
 from operator import attrgetter
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gateway.contracts import Clock, Offload
 from gateway.journal.cursor import Cursor
 from gateway.journal.file import JournalFile
 from gateway.journal.limits import REASONS, Limits
+from gateway.journal.past import Past
 from gateway.journal.witness import Nobody, Witness
 from gateway.model import Batch, Record
 
@@ -67,6 +71,7 @@ class Journal:
         self._recent_bytes = 0
         self._cursors: dict[str, Cursor] = {}
         self._stored = file.positions()
+        self._told: dict[str, tuple[int, bytes]] = {}
         self._work = asyncio.Event()
         self._news = asyncio.Event()
         self._closed = False
@@ -155,6 +160,14 @@ class Journal:
         """Return records of an asset that are still there, by their sequence from first to last, both included."""
         return await self._offload(self._file.find, asset, first, last, records_max)
 
+    def past(self, device: str, asset: int, numbers: NDArray[np.uint32]) -> Past:
+        """Return how far a device was told when the journal was opened, and keep how far it is."""
+
+        def keep(device: str, told: bytes) -> None:
+            self._told[device] = (self.appended, told)
+
+        return Past(self._file, self._offload, device, asset, numbers, keep)
+
     async def stored(self) -> None:
         """Wait until what has been appended so far is committed and there is room; not longer than the journal runs."""
         position = self.appended
@@ -240,6 +253,10 @@ class Journal:
         if moved:
             await self._offload(self._file.commit, (), moved)
             self._stored |= moved
+        told = {device: kept for device, kept in self._told.items() if kept[0] <= self.committed}
+        if told:
+            await self._offload(self._file.keep, told)
+            self._told = {device: kept for device, kept in self._told.items() if kept is not told.get(device)}
         await self._offload(self._file.sync)
 
     async def _trim(self) -> None:

@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from connectors._opcua.extent import DecodeError
@@ -18,7 +18,8 @@ OVERFLOW = 0x0480
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.sampled_from(["change", "change", "change", "overflow"]), st.sampled_from(TAGS)),
-        st.tuples(st.sampled_from(["publish", "publish", "lose", "reconnect", "ask", "fill"]), st.just(0)),
+        st.tuples(st.sampled_from(["publish", "publish", "lose", "reconnect", "ask", "fill", "keep"]), st.just(0)),
+        st.tuples(st.just("restart"), st.integers(0, 5)),
     ),
     max_size=40,
 )
@@ -32,7 +33,8 @@ class Server:
         self.told = Told(NUMBERS, self.counts)
         self.history: dict[int, list[int]] = {tag: [] for tag in TAGS}
         self.queue: list[tuple[int, int, int]] = []
-        self.heard: Counter[tuple[int, int]] = Counter()
+        self.log: list[Batch] = []  # all that was told
+        self.kept = np.empty(0, np.int64), 0
         self.repeated: Counter[tuple[int, int]] = Counter()
         self.clock = 0
         for tag in TAGS:
@@ -81,17 +83,36 @@ class Server:
         old = np.isin(rows, ended)
         self.told.up_to(rows[old], before[old])
 
+    def keep(self, _: int) -> None:
+        if (told := self.told.whole()) is not None:
+            self.kept = told, len(self.log)
+
+    def restart(self, lost: int) -> None:
+        """The gateway is killed: what was kept is durable, and of the readings behind it all but the last ones."""
+        told, position = self.kept
+        del self.log[max(position, 1, len(self.log) - lost) :]  # with the first readings each tag begins
+        self.told = Told(NUMBERS, self.counts)
+        for batch in self.log[position:]:
+            self.told.heard(batch)
+        self.told.recall(told)
+        self.reconnect(0)
+
+    @property
+    def heard(self) -> Counter[tuple[int, int]]:
+        return Counter(pair for b in self.log for pair in zip(b.tag.tolist(), b.time.tolist(), strict=True))
+
     def _batch(self, rows: list[tuple[int, int, int]]) -> Batch:
         return Batch.of(
             [tag for tag, _, _ in rows], [time for _, time, _ in rows], np.zeros(len(rows)), [code for *_, code in rows]
         )
 
     def _hear(self, batch: Batch) -> None:
-        self.heard.update(zip(batch.tag.tolist(), batch.time.tolist(), strict=True))
+        self.log.append(batch)
 
 
 @settings(deadline=None, max_examples=500)
 @given(STEPS)
+@example([("change", 3), ("lose", 0), ("change", 3), ("publish", 0), ("keep", 0), ("restart", 0)])
 def test_everything_is_told_once(steps: list[tuple[str, int]]) -> None:
     server = Server()
     for what, tag in steps:

@@ -1,0 +1,62 @@
+"""How far the tags of a device were told, kept in the journal beside the readings that it speaks of.
+
+It is written in a later transaction of the same file than those readings, so neither a kill nor a power cut can make it
+newer than they are. What was told after it is in the records behind it.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.contracts import Offload
+from gateway.journal.file import JournalFile
+from gateway.model import Batch
+
+_ROW: Final = np.dtype([("tag", "<u4"), ("time", "<i8")])
+_NEVER: Final = np.iinfo(np.int64).min
+_READ_RECORDS: Final = 200
+
+
+class Past:
+    """The Past of one device (gateway/contracts.py); `numbers` are its tags. `keep` takes what is to be written."""
+
+    def __init__(
+        self,
+        file: JournalFile,
+        offload: Offload,
+        device: str,
+        asset: int,
+        numbers: NDArray[np.uint32],
+        keep: Callable[[str, bytes], None],
+    ) -> None:
+        self._file = file
+        self._offload = offload
+        self._device = device
+        self._asset = asset
+        self._numbers = numbers
+        self._keep = keep
+        self._position, self._kept = file.told(device)
+        self._last = file.last
+
+    @property
+    def told(self) -> NDArray[np.int64]:
+        rows = np.frombuffer(self._kept, _ROW)
+        time_of = dict(zip(rows["tag"].tolist(), rows["time"].tolist(), strict=True))
+        return np.array([time_of.get(number, _NEVER) for number in self._numbers.tolist()], np.int64)
+
+    async def since(self) -> AsyncIterator[Batch]:
+        position = self._position
+        while position < self._last:
+            records, position = await self._offload(self._file.read, position, self._last, _READ_RECORDS, self._asset)
+            for record in records:
+                for batch in record.batches:
+                    yield batch
+
+    def keep(self, told: NDArray[np.int64]) -> None:
+        rows = np.empty(len(told), _ROW)
+        rows["tag"], rows["time"] = self._numbers, told
+        if (data := rows.tobytes()) != self._kept:
+            self._kept = data
+            self._keep(self._device, data)
