@@ -9,6 +9,7 @@ import orjson
 from tests import servers
 from tests.conformance.test_opcua_describing import CEL
 from tests.integration.process import PATIENCE_S, alive, write
+from tests.tahu import parsed
 
 NODE = f"nsu={servers.OpcUaRig.URI};s="
 OPEN = {"unit": "Cel", "range": [-5.0, 40.0]}
@@ -28,6 +29,7 @@ async def test_meta_and_api_show_what_the_server_says_and_the_configuration_wins
             config = {
                 "site": {"enterprise": "acme", "site": "test"},
                 "data_dir": str(tmp_path / "data"),
+                "sparkplug": {},
                 "bus": {"url": f"mqtt://127.0.0.1:{broker.port}"},
                 "api": {"listen": "127.0.0.1:0"},
                 "devices": {"press": {"connect": server.url, "asset": "hall/press", "tags": tags}},
@@ -40,8 +42,18 @@ async def test_meta_and_api_show_what_the_server_says_and_the_configuration_wins
             def facts(said: dict[str, Any]) -> dict[str, Any]:
                 return {key: said[key] for key in ("unit", "range") if said.get(key)}
 
+            def born(name: str) -> dict[str, Any]:
+                """The number among the properties of a metric, as the last birth has them."""
+                births = [parsed(p) for topic, p, _ in subscriber.messages if "/DBIRTH/" in topic]
+                found = [m.properties for m in births[-1].metrics if m.name == name] if births else []
+                return {key: one.double_value for p in found for key, one in zip(p.keys, p.values, strict=True)}
+
             async with alive(write(tmp_path / "plant.yaml", config)) as gateway, asyncio.timeout(PATIENCE_S):
                 await subscriber.until(lambda: meta() == {"temperature": OPEN, "count": MIXED, "big": {}})
+                await subscriber.until(lambda: born("count").get("engHigh") == 40.0)
                 for name, wanted in (("temperature", OPEN), ("count", MIXED), ("big", {})):
                     said = await asyncio.to_thread(gateway.get, f"/api/v1/tags/acme/test/hall/press/{name}")
                     assert facts(said) == wanted, said
+                await server.describe("Count", CEL, (-5.0, 50.0))
+                await server.forget_subscriptions()
+                await subscriber.until(lambda: born("count").get("engHigh") == 50.0)

@@ -131,6 +131,31 @@ def test_births_name_what_data_only_numbers(world: World) -> None:
     assert list(node["force"].properties.keys) == ["engUnit"]
 
 
+def test_a_device_is_born_again_with_what_it_told_of_its_tags_since(world: World) -> None:
+    world.emit(force(1.5), count(3))
+    world.begin()
+    world.said()
+    for unit in ("Cel", "Cel", "K"):
+        world.catalog.describe(COUNT, unit=unit, low=0.0, high=100.0)
+        again = world.node.describe()
+        assert not world.node.describe()
+        births = {m.name: list(m.properties.keys) for _, payload in world.messages for m in payload.metrics}
+        news = ["DBIRTH press force=1.5 count=3 _maintenance/wear=None"]
+        assert (world.said(), again) == ((news, True) if births else ([], False))
+        assert births.get("count", ["engUnit", "engLow", "engHigh"]) == ["engUnit", "engLow", "engHigh"]
+    assert world.node.counts["device_births"] == 3
+    assert world.node.counts["births"] == 1
+
+
+def test_a_birth_that_says_it_already_is_not_repeated(world: World) -> None:
+    world.catalog.describe(COUNT, unit="Cel")
+    world.catalog.describe(HEAT, unit="Cel")
+    world.begin()
+    world.catalog.describe(HEAT, unit="K")
+    assert not world.node.describe()
+    assert world.node.counts["device_births"] == 1
+
+
 def test_the_datatype_in_data_can_be_left_out() -> None:
     world = World(datatype_in_data=False)
     world.begin()

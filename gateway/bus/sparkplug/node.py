@@ -80,6 +80,8 @@ class EdgeNode:
         self._needed = np.zeros(0, np.uint8)
         self._told = np.zeros(0, np.uint8)
         self._born = [_UNBORN]
+        self._described = [0]  # the version of the catalog that each birth had
+        self._version = 0
         self._behind: set[int] = set()
 
     # --- births and deaths ----------------------------------------------------------------
@@ -109,6 +111,21 @@ class EdgeNode:
                 self._say("DDEATH", self._devices[owner], b"")
                 self.counts["device_deaths"] += 1
 
+    def describe(self) -> bool:
+        """Give birth anew to devices that have told units or ranges since their birth; return whether any has."""
+        if self._catalog.version == self._version:
+            return False
+        self._version = self._catalog.version
+        stale = [
+            owner
+            for owner in range(1, len(self._born))
+            if self._born[owner] != _UNBORN
+            and (self._owner[self._catalog.described(self._described[owner])] == owner).any()
+        ]
+        for owner in stale:
+            self._birth_of(owner)
+        return bool(stale)
+
     def _birth_of(self, owner: int) -> None:
         now_ms = self._now_ms()
         tags = np.flatnonzero((self._owner == owner) & (self._configured | (self._needed != 0))).astype(np.uint32)
@@ -122,7 +139,7 @@ class EdgeNode:
             told.append((now_ms, metrics.named(BDSEQ, Datatype.INT64, now_ms, self._bdseq)))
             told.append((now_ms, metrics.named(REBIRTH, Datatype.BOOLEAN, now_ms, value=False)))
         told.sort(key=lambda part: part[0])  # tck-id-operational-behavior-data-publish-nbirth-order
-        self._born[owner] = self._newest()
+        self._born[owner], self._described[owner] = self._newest(), self._catalog.version
         self._say("DBIRTH" if owner else "NBIRTH", self._devices[owner], b"".join(body for _, body in told))
         self.counts["device_births" if owner else "births"] += 1
 
@@ -238,6 +255,7 @@ class EdgeNode:
         by_asset = {tag.asset: tag.device for tag in reversed(tags) if tag.device}
         self._devices += sorted({tag.device for tag in tags} - set(self._devices))
         self._born += [_UNBORN] * (len(self._devices) - len(self._born))
+        self._described += [0] * (len(self._devices) - len(self._described))
         index = {name: owner for owner, name in enumerate(self._devices)}
         self._owner = np.array([index[tag.device or by_asset.get(tag.asset, "")] for tag in self._catalog.tags])
         self._configured = np.zeros(size, np.bool_)

@@ -32,6 +32,8 @@ _REBIRTH_S: Final = 1.0
 """Births that are asked for within this after the last are one."""
 _HOST_WAIT_S: Final = 10.0
 """How long to wait for the primary host at one broker of several."""
+_DESCRIBE_S: Final = 10.0
+"""How long between births for no other reason than that devices told units or ranges: they tell them bit by bit."""
 _FAREWELL_S: Final = 2.0
 _COMMANDS_MAX: Final = 100
 """Commands that wait for their turn; more are dropped, counted."""
@@ -92,6 +94,7 @@ class Session:
         self._host_came: asyncio.Future[None] | None = None
         self._host_left: asyncio.Future[None] | None = None
         self._born_s = 0.0
+        self._described_s = -_DESCRIBE_S
         self._again: asyncio.TimerHandle | None = None
         self._commands: asyncio.Queue[Command] = asyncio.Queue(_COMMANDS_MAX)
         self._counts = Counter({"rebirths_asked": 0, "commands": 0, "commands_refused": 0})
@@ -186,6 +189,9 @@ class Session:
                 async with asyncio.timeout(_LOOK_S):
                     await mqtt.until(self._host_left)
             self._node.bury()
+            now_s = asyncio.get_running_loop().time()
+            if now_s >= self._described_s + _DESCRIBE_S and self._node.describe():
+                self._described_s = now_s
 
     async def _farewell(self, mqtt: Mqtt, bdseq: int) -> None:
         """Say that the node is gone, for the broker does so only of those who break off."""
