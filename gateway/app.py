@@ -164,7 +164,7 @@ class Gateway:
             self.hub.join(self._retained.mailbox)
             services.append(self._kept("retained topics", self._retained.run))
         if self._historian is not None:
-            services.append(self._kept("history chores", self._historian.chores))
+            services.append(self._kept("history chores", self._historian.chores, self._historian.counts))
         return services
 
     async def _publish(self, up: Callable[[], None]) -> None:

@@ -30,42 +30,64 @@ _NEVER: Final = -(2**63)
 _FOREVER: Final = 2**63 - 1
 
 
-def store(db: Connection, shard: int, batches: Sequence[Batch]) -> None:
-    """Store the readings of a shard, in the order in which they came, as chunks and roll-ups."""
-    parts = [once(batch) for batch in join_kinds(_plain(batch) for batch in batches)]
+def store(db: Connection, shard: int, batches: Sequence[Batch]) -> int:
+    """Store the readings of a shard, in the order in which they came, as chunks and roll-ups.
+
+    Returns how many readings were replaced by one of the same time with another value.
+    """
+    found = [once(batch) for batch in join_kinds(_plain(batch) for batch in batches)]
+    parts, replaced = [batch for batch, _ in found], sum(n for _, n in found)
     newest = {batch.kind: _newest(db, shard, batch.kind) for batch in parts}
     groups = min(SHARD_SERIES, 1 + sum(map(len, parts)) // _GROUP_READINGS)
     rows, again = [], set[tuple[int, int]]()
     for series in np.array_split(np.arange(SHARD_SERIES) + shard * SHARD_SERIES, groups):
         group = [_between(batch, int(series[0]), int(series[-1])) for batch in parts]
         for batch in group:
-            again |= _store(db, batch, newest[batch.kind])
+            hours, n = _store(db, batch, newest[batch.kind])
+            again |= hours
+            replaced += n
         rows.append(rollup_sorted(numbers(group)))
     _add_rollups(db, joined(rows))
     for number, hour in sorted(again):
         _rollup_again(db, number, hour * HOUR_NS)
+    return replaced
 
 
-def _store(db: Connection, batch: Batch, newest: NDArray[np.int64]) -> set[tuple[int, int]]:
-    """Store readings, by series and time, as chunks; return the series and hours of those that were late."""
+def _store(db: Connection, batch: Batch, newest: NDArray[np.int64]) -> tuple[set[tuple[int, int]], int]:
+    """Store readings, by series and time, as chunks.
+
+    Returns the series and hours of those that were late, and how many of the stored ones they replaced.
+    """
     old = batch.time <= newest[batch.tag % SHARD_SERIES]
     _insert_chunks(db, batch.where(~old))
     if not old.any():
-        return set()
+        return set(), 0
     late = batch.where(old)
-    for series in np.unique(late.tag).tolist():
-        _merge_late(db, _between(late, series, series))
-    return set(zip(late.tag.tolist(), (late.time // HOUR_NS).tolist(), strict=True))
+    replaced = sum(_merge_late(db, _between(late, series, series)) for series in np.unique(late.tag).tolist())
+    return set(zip(late.tag.tolist(), (late.time // HOUR_NS).tolist(), strict=True)), replaced
 
 
-def once(batch: Batch) -> Batch:
-    """Return the readings of a shard by series and time, of those with the same series and time the last one."""
+def once(batch: Batch) -> tuple[Batch, int]:
+    """Return the readings of a shard by series and time, of those with the same series and time the last one.
+
+    Beside them, how many were left out for one that has another value.
+    """
     found = batch.take(np.argsort((batch.tag % SHARD_SERIES).astype(np.uint8), kind="stable"))
     same = found.tag[1:] == found.tag[:-1]
     if (same & (found.time[1:] < found.time[:-1])).any():
         found = found.take(np.lexsort((found.time, found.tag)))
     again = same & (found.time[1:] == found.time[:-1])
-    return found.where(np.append(~again, True)[: len(found)])
+    left_out = np.flatnonzero(again)
+    replaced = int(np.count_nonzero(~_alike(found.value[left_out], found.value[left_out + 1])))
+    return found.where(np.append(~again, True)[: len(found)]), replaced
+
+
+def _alike(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which values are the same; one that is no number is the same as itself."""
+    if a.dtype.kind == "O":
+        return np.array([np.array_equal(x, y) for x, y in zip(a, b, strict=True)], np.bool_)
+    alike: NDArray[np.bool_] = (a == b) | ((a != a) & (b != b))
+    return alike
 
 
 def chunks_of(db: Connection, series: int, start_ns: int, end_ns: int) -> Iterator[tuple[Kind, Readings]]:
@@ -198,8 +220,11 @@ def _insert_times(db: Connection, time: NDArray[np.int64], starts: NDArray[np.in
     return np.array(ids, np.int64)[of]
 
 
-def _merge_late(db: Connection, late: Batch) -> None:
-    """Merge readings of one series into the chunks that begin before them; those before all of them get their own."""
+def _merge_late(db: Connection, late: Batch) -> int:
+    """Merge readings of one series into the chunks that begin before them; those before all of them get their own.
+
+    Returns how many of the chunks they replaced.
+    """
     table = schema.chunk
     series, kind = int(late.tag[0]), late.kind
     heads = db.execute(
@@ -208,13 +233,17 @@ def _merge_late(db: Connection, late: Batch) -> None:
         .order_by(table.c.first_time)
     ).all()
     at = np.searchsorted(np.array([first for _, first in heads], np.int64), late.time, "right") - 1
+    replaced = 0
     merged = [late.where(at < 0)] if (at < 0).any() else []
     for k in np.unique(at[at >= 0]).tolist():
         _, old = next(_decoded(db, _with_times(table.c.id == heads[k].id)))
-        merged.append(once(Batch.join([batch_of(series, old), late.where(at == k)])))
+        whole, n = once(Batch.join([batch_of(series, old), late.where(at == k)]))
+        merged.append(whole)
+        replaced += n
         db.execute(delete(table).where(table.c.id == heads[k].id))
     for run in merged:  # each on its own: other chunks may lie between them
         _insert_chunks(db, run)
+    return replaced
 
 
 # --- roll-ups -----------------------------------------------------------------------------

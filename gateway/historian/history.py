@@ -57,7 +57,7 @@ class OtherVersion(SQLAlchemyError):
 
 
 class History:
-    """A database of readings by path.
+    """A database of readings by path. `replaced` counts readings that gave way to one of their time with another value.
 
     Raises sqlalchemy.exc.SQLAlchemyError for what the database does not do, OtherVersion among them.
     """
@@ -66,6 +66,7 @@ class History:
         self._engine = engine
         self._series: dict[str, int] = {}
         self._prepared = False
+        self.replaced = 0
 
     def prepare(self) -> None:
         """Make the tables that are missing and learn which series there are; once, whoever needs it first."""
@@ -124,14 +125,16 @@ class History:
         All of it is one transaction: a reading is in the tail or in a chunk, never in both or neither.
         """
         table = schema.tail
+        replaced = 0
         with self._engine.begin() as db:
             waiting = select(table.c.id, table.c.n).where(table.c.shard == shard).order_by(table.c.id)
             last, n = _until(db.execute(waiting.with_for_update()), 2 * COMPACT_READINGS)
             if n:
                 these = (table.c.shard == shard) & (table.c.id <= last)
                 rows = db.scalars(select(table.c.data).where(these).order_by(table.c.id))
-                store(db, shard, [batch for data in rows for batch in tail_batches(data)])
+                replaced = store(db, shard, [batch for data in rows for batch in tail_batches(data)])
                 db.execute(delete(table).where(these))
+        self.replaced += replaced
         return n
 
     def tail(self) -> list[Waiting]:

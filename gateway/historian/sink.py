@@ -52,6 +52,10 @@ class Historian:
         self._series = np.empty(0, np.uint32)
         self.readings = 0
 
+    def counts(self) -> Mapping[str, int]:
+        """Return what compacting has counted, by name."""
+        return {"readings_replaced": self._history.replaced}
+
     async def write(self, records: Sequence[Record]) -> None:
         """Store the records. Raises ConnectionError if the database does not take them."""
         try:

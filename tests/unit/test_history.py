@@ -48,6 +48,23 @@ def test_a_series_keeps_its_number(database: Engine) -> None:
     assert History(database).series([X]).tolist() == [one]
 
 
+def test_readings_that_another_of_their_time_replaced_are_counted(database: Engine) -> None:
+    history = History(database)
+    x, y = history.series([X, Y]).tolist()
+    nan = float("nan")
+    store(history, Batch.of([x, y, x, x], [5, 5, 6, 7], [1.0, 1.0, 2.0, nan]), Batch.of([y, y], [1, 2], ["a", "b"]))
+    compact(history)
+    assert history.replaced == 0
+    store(history, Batch.of([x, x, x, x], [5, 6, 7, 8], [1.5, 2.0, nan, 3.0]), Batch.of([y, y], [1, 2], ["a", "c"]))
+    compact(history)
+    assert history.replaced == 2  # the first one, and the text
+    store(history, Batch.of([x, x, x], [9, 9, 9], [1.0, 2.0, 1.0]))
+    compact(history)
+    assert history.replaced == 4
+    assert values(history) == [1.5, 2.0, pytest.approx(nan, nan_ok=True), 3.0, 1.0]
+    assert values(history, "plant/a/y") == ["a", "c", 1.0]
+
+
 def test_a_path_without_history_has_no_readings(database: Engine) -> None:
     history = History(database)
     assert history.readings("plant/a/none", -(2**62), 2**62) == []
