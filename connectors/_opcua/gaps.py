@@ -55,6 +55,7 @@ class Told:
         self._gaps: list[_Gap] = []
         self._first = np.full(len(numbers), _OPEN)
         self._known: list[NDArray[np.void]] = []
+        self._heard = 0
 
     def heard(self, batch: Batch) -> None:
         """Take note of readings that were told since the times of `recall` were kept; others are passed over."""
@@ -63,7 +64,8 @@ class Told:
         rows, time = self._row_of[batch.tag[within]], batch.time[within]
         usable = batch.good[within]
         np.minimum.at(self._first, rows[usable], time[usable])
-        if sum(map(len, self._known)) < _KNOWN_MAX:
+        if self._heard < _KNOWN_MAX:
+            self._heard += len(rows)
             self._known.append(np.rec.fromarrays((rows, time), _STAMP))
 
     def recall(self, told: Times) -> None:
