@@ -12,6 +12,7 @@ forms.py      JSON, lines of JSON, CSV; ETags
 ledger.py     /api/v1/ledger
 writes.py     /api/v1/writes: the one thing that changes the plant
 stream.py     /api/v1/stream: values as they change (server-sent events)
+i3x/          /i3x/v1: CESMII's i3X 1.0
 health.py     /livez /readyz /healthz /metrics
 page/         the live page: plain HTML, CSS and JavaScript, nothing from elsewhere
 """

@@ -19,12 +19,14 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import aligned, browse, health, history, ledger, problems, readings, stream, writes
+from api.i3x import app as i3x
+from api.i3x.answers import Gzipped, refused
 from api.plant import Plant
 from api.problems import problem
 
 _PAGE: Final = Path(__file__).parent / "page"
 _FILES: Final = {"/", *(f"/{file.name}" for file in _PAGE.glob("*"))}
-_OPEN: Final = {"/livez", "/readyz", "/docs", "/openapi.json"} | _FILES
+_OPEN: Final = {"/livez", "/readyz", "/docs", "/openapi.json", f"{i3x.PREFIX}/info"} | _FILES
 _OPEN_BELOW: Final = "/static-offline-docs/"
 _HEADERS: Final = [
     (b"x-content-type-options", b"nosniff"),
@@ -53,6 +55,7 @@ def create(plant: Plant, tokens: Mapping[str, str]) -> ASGIApp:
     for part in (browse, readings, history, aligned, ledger, stream, writes, health):
         app.include_router(part.router(plant), dependencies=bearer)
     mimetypes.add_type("text/javascript", ".js")  # the registry of Windows may say otherwise
+    app.mount(i3x.PREFIX, i3x.create(plant), name="i3x")
     app.mount("/", StaticFiles(directory=_PAGE, html=True), name="page")
     return _Headers(_Tokens(app, tokens) if tokens else app)
 
@@ -70,10 +73,7 @@ class _Tokens:
             scope["state"] = {**scope.get("state", {}), "client": owner or ""}
             await self._app(scope, receive, send)
             return
-        answer = problem(
-            401, "this needs a token: send Authorization: Bearer ...", headers={"WWW-Authenticate": "Bearer"}
-        )
-        await answer(scope, receive, send)
+        await _unauthorized(scope["path"])(scope, receive, send)
 
     def _owner(self, scope: Scope) -> str | None:
         """The name that the token of a request belongs to."""
@@ -81,6 +81,14 @@ class _Tokens:
         given = token.strip().encode()
         owners = [name for name, known in self._tokens.items() if hmac.compare_digest(given, known)]
         return owners[0] if kind.lower() == "bearer" and owners else None
+
+
+def _unauthorized(path: str) -> ASGIApp:
+    """The answer to whoever has no token, in the words of what was asked."""
+    needed, headers = "this needs a token: send Authorization: Bearer ...", {"WWW-Authenticate": "Bearer"}
+    if path.startswith(f"{i3x.PREFIX}/"):
+        return Gzipped(refused(401, needed, headers))
+    return problem(401, needed, headers=headers)
 
 
 def _open(path: str) -> bool:

@@ -31,6 +31,12 @@ class News(Protocol):
     async def take(self) -> Sequence[Batch]: ...
 
 
+class Listener(Protocol):
+    """Hears all that is emitted, as it is; neither waits nor raises."""
+
+    def put(self, batches: Sequence[Batch]) -> None: ...
+
+
 class Readings(Protocol):
     """Readings of one tag, by time: columns of shape (n,)."""
 
@@ -140,6 +146,7 @@ class Plant(Protocol):
     site: str
     started_ns: int
     catalog: Catalog
+    keeps_history: bool
 
     @property
     def latest(self) -> Latest: ...
@@ -148,6 +155,14 @@ class Plant(Protocol):
 
     def news(self) -> AbstractAsyncContextManager[News]:
         """Return something to wait on for readings to come."""
+        ...
+
+    def listen(self, listener: Listener) -> None:
+        """Let it hear what is emitted from now on."""
+        ...
+
+    def leave(self, listener: Listener) -> None:
+        """Let it hear no more."""
         ...
 
     def devices(self) -> Sequence[Device]: ...

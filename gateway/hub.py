@@ -8,13 +8,19 @@ It knows tags only as numbers of assets.
 """
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
 from gateway.journal import Journal
 from gateway.latest import Latest
-from gateway.mailbox import Mailbox
 from gateway.model import Batch, Catalog
+
+
+class Inbox(Protocol):
+    """Takes what was emitted. Neither waits nor raises."""
+
+    def put(self, batches: Sequence[Batch]) -> None: ...
 
 
 class Hub:
@@ -24,7 +30,7 @@ class Hub:
         self._catalog = catalog
         self._latest = latest
         self._journal = journal
-        self._mailboxes: list[Mailbox] = []
+        self._mailboxes: list[Inbox] = []
 
     def __call__(self, *batches: Batch) -> None:
         batches = tuple(batch for batch in batches if len(batch))
@@ -37,13 +43,13 @@ class Hub:
         for mailbox in self._mailboxes:
             mailbox.put(batches)
 
-    def join(self, mailbox: Mailbox) -> None:
+    def join(self, mailbox: Inbox) -> None:
         """Send what is emitted from now on to the mailbox as well."""
         self._mailboxes.append(mailbox)
 
-    def leave(self, mailbox: Mailbox) -> None:
-        """Stop sending to the mailbox."""
-        self._mailboxes.remove(mailbox)
+    def leave(self, mailbox: Inbox) -> None:
+        """Stop sending to the mailbox, which may be in the middle of a `put`."""
+        self._mailboxes = [one for one in self._mailboxes if one is not mailbox]
 
     def _by_asset(self, batches: Sequence[Batch]) -> list[tuple[int, Sequence[Batch]]]:
         """Split by asset. A device has one, so that is one comparison; signals may have many."""

@@ -60,6 +60,7 @@ class View:
         self._journal = journal
         self._ledger = ledger
         self._history = history
+        self.keeps_history = history is not None
         self._queries = queries
         self._clock = clock
         self._devices = devices
@@ -77,6 +78,12 @@ class View:
             yield mailbox
         finally:
             self._hub.leave(mailbox)
+
+    def listen(self, listener: api.plant.Listener) -> None:
+        self._hub.join(listener)
+
+    def leave(self, listener: api.plant.Listener) -> None:
+        self._hub.leave(listener)
 
     def devices(self) -> list[api.plant.Device]:
         return [

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +66,8 @@ class Drive:
 class Hall:
     """A catalog, a drive that is up, and the door to it; `erp` may write."""
 
-    def __init__(self, clock: Clock) -> None:
-        self.catalog = Catalog(TAGS)
+    def __init__(self, clock: Clock, tags: Sequence[Tag] = TAGS) -> None:
+        self.catalog = Catalog(tags)
         self.drive = Drive()
         self.health = Health("device drive", state="up")
         devices: dict[str, tuple[Connector, Health]] = {"drive": (self.drive, self.health)}
@@ -81,31 +81,40 @@ class Still:
         return EPOCH_NS
 
 
+@contextmanager
+def shown(hall: Hall, folder: Path, clock: Clock, history: History | None = None) -> Iterator[tuple[View, Hub]]:
+    """The view of a gateway of which nothing runs, and the hub through which a test lets readings come."""
+    file, books = JournalFile(folder / "journal.db"), LedgerFile(folder / "ledger.db")
+    journal, latest = Journal(file, inline, clock), Latest(len(hall.catalog))
+    hub = Hub(hall.catalog, latest, journal)
+    yield (
+        View(
+            gateway="gw1",
+            site=SITE,
+            catalog=hall.catalog,
+            latest=latest,
+            hub=hub,
+            journal=journal,
+            ledger=Ledger(books, inline, hall.catalog, clock, retention_s=1e9),
+            history=history,
+            queries=inline,
+            clock=clock,
+            devices={},
+            parts={},
+            writes=hall.writes,
+        ),
+        hub,
+    )
+    file.close()
+    books.close()
+
+
 @asynccontextmanager
 async def served(
     hall: Hall, folder: Path, tokens: Mapping[str, str], history: History | None = None
 ) -> AsyncIterator[httpx.AsyncClient]:
     """The API of a gateway of which nothing runs, and a client of it; the clock stands."""
-    clock = Still()
-    file, books = JournalFile(folder / "journal.db"), LedgerFile(folder / "ledger.db")
-    journal, latest = Journal(file, inline, clock), Latest(len(hall.catalog))
-    view = View(
-        gateway="gw1",
-        site=SITE,
-        catalog=hall.catalog,
-        latest=latest,
-        hub=Hub(hall.catalog, latest, journal),
-        journal=journal,
-        ledger=Ledger(books, inline, hall.catalog, clock, retention_s=1e9),
-        history=history,
-        queries=inline,
-        clock=clock,
-        devices={},
-        parts={},
-        writes=hall.writes,
-    )
-    transport = httpx.ASGITransport(create(view, tokens), raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
-        yield http
-    file.close()
-    books.close()
+    with shown(hall, folder, Still(), history) as (view, _):
+        transport = httpx.ASGITransport(create(view, tokens), raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+            yield http

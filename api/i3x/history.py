@@ -1,0 +1,146 @@
+"""What was: the readings of tags, oldest first; of an asset, what its tags were at each time that one was read."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from fastapi import HTTPException, Response
+from numpy.typing import NDArray
+
+from api.i3x.answers import bulk, done, failed, unknown
+from api.i3x.requests import History, moment_ns
+from api.i3x.space import Element, Leaf, Place, Space
+from api.i3x.values import BAD, GOOD, NO_DATA, UNCERTAIN, Vqts, joined, vqts
+from api.plant import Plant, Readings
+from gateway.model import Batch
+
+POINTS_MAX: Final = 100_000
+"""Readings in one answer: some 10 MB."""
+MICROSECOND_NS: Final = 1_000
+_AT_ONCE_MAX: Final = 2_000
+"""Readings that are encoded in a millisecond; more of them are in a thread, where the event loop does not wait."""
+Read = Sequence[Sequence[Readings]]
+"""Of each tag, one Readings per kind of value."""
+_CUT: Final = f"an answer has {POINTS_MAX} readings at most, the oldest: ask again from the last one on"
+
+
+async def history(plant: Plant, space: Space, asked: History) -> Response:
+    """Answer a question for history. Both ends are in the range, to the microsecond that is told."""
+    start_ns, end_ns = moment_ns(asked.startTime), moment_ns(asked.endTime)
+    if start_ns > end_ns:
+        raise HTTPException(400, f"the range ends before it starts: {asked.startTime} to {asked.endTime}")
+    items: list[bytes] = []
+    left, cut = POINTS_MAX, False
+    for id in asked.elementIds:
+        element = space.find(id)
+        if element is None:
+            items.append(unknown(id))
+            continue
+        if left <= 0:
+            cut = True
+            items.append(failed(id, 400, f"an answer has {POINTS_MAX} readings at most: ask for this one by itself"))
+            continue
+        if not plant.keeps_history:
+            items.append(done(id, _nothing(element, end_ns, asked.deep)))
+            continue
+        read = await _read(plant, element, start_ns, end_ns + MICROSECOND_NS, left)
+        n = sum(len(readings.time) for parts in read for readings in parts)
+        work = _encoded if n <= _AT_ONCE_MAX else _elsewhere
+        told = work(element, read, left, asked.deep)
+        body, taken, all_there = told if isinstance(told, tuple) else await told
+        left, cut = left - taken, cut or not all_there
+        items.append(done(id, body))
+    return bulk(items, _CUT if cut else "")
+
+
+async def _read(plant: Plant, element: Element, start_ns: int, end_ns: int, most: int) -> Read:
+    """The oldest readings of each tag, one more than may be told if there are so many."""
+    leaves = [element] if isinstance(element, Leaf) else element.tags
+    read: list[Sequence[Readings]] = []
+    for leaf in leaves:
+        read.append(await plant.readings(leaf.id, start_ns, end_ns, most + 1))
+        end_ns = min(end_ns, _full_ns(read, end_ns, most))
+    return read
+
+
+def _full_ns(read: Read, end_ns: int, most: int) -> int:
+    """Up to where what has been read is all that may be told, so that of further tags no more is read."""
+    times = [readings.time for parts in read for readings in parts]
+    if sum(map(len, times)) <= most:
+        return end_ns
+    return int(np.partition(np.concatenate(times), most)[most]) + 1
+
+
+async def _elsewhere(element: Element, read: Read, most: int, deep: bool) -> tuple[bytes, int, bool]:
+    return await asyncio.to_thread(_encoded, element, read, most, deep)
+
+
+def _encoded(element: Element, read: Read, most: int, deep: bool) -> tuple[bytes, int, bool]:
+    """A history as JSON, of how many readings it is, and whether these are all."""
+    series = [whole_series(parts) for parts in read]
+    n = sum(map(len, series))
+    if n > most:  # all of them up to the same time, so that an asset's value is whole
+        last = np.partition(np.concatenate([one.time for one in series]), most)[most]
+        series = [one.first(int(np.searchsorted(one.time, last))) for one in series]
+    own = series[0] if isinstance(element, Leaf) else _wholes(element, series)
+    return _json(element, own, series if deep else ()), n, n <= most
+
+
+def _nothing(element: Element, end_ns: int, deep: bool) -> bytes:
+    """The history of a gateway that keeps none."""
+    row = Vqts([b"null"], np.array([NO_DATA]), np.array([end_ns]))
+    return _json(element, row, [row] * len(element.numbers) if deep else ())
+
+
+def whole_series(parts: Sequence[Readings]) -> Vqts:
+    """Return the readings of a tag in order of time, whatever kinds of value it had."""
+    read = [_vqts(part) for part in parts if len(part.time)]
+    every = joined(read)
+    return every if len(read) < 2 else every.take(np.argsort(every.time, kind="stable"))
+
+
+def _vqts(part: Readings) -> Vqts:
+    batch = Batch(np.zeros(len(part.time), np.uint32), part.time, part.value, part.quality)
+    return vqts(batch.kind, batch.time, batch.value, batch.quality)
+
+
+def _wholes(place: Place, series: Sequence[Vqts]) -> Vqts:
+    """The value of an asset at each time that one of its tags was read: the object of those that were read then."""
+    every = joined(series)
+    if not len(every):
+        return every
+    names = [name for name, one in zip(place.names, series, strict=True) for _ in range(len(one))]
+    order = np.argsort(every.time, kind="stable")
+    time, word = every.time[order], every.word[order]
+    starts = np.flatnonzero(np.r_[True, time[1:] != time[:-1]])
+    there = word < BAD
+    texts = [names[row] + every.value[row] for row in order[there].tolist()]
+    bounds = np.r_[0, np.cumsum(np.add.reduceat(there, starts, dtype=np.intp))]
+    values = [
+        b"{%s}" % b",".join(texts[a:b]) if b > a else b"null"
+        for a, b in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
+    ]
+    return Vqts(values, _words(word, starts, bounds), time[starts])
+
+
+def _words(word: NDArray[np.intp], starts: NDArray[np.intp], bounds: NDArray[np.intp]) -> NDArray[np.intp]:
+    """How good each row of an asset is, as `values.whole` has it; here what has no data was read as well."""
+    all_good = np.logical_and.reduceat(word == GOOD, starts)
+    nothing = np.where(np.logical_and.reduceat(word == NO_DATA, starts), NO_DATA, BAD)
+    return np.where(np.diff(bounds) == 0, nothing, np.where(all_good, GOOD, UNCERTAIN))
+
+
+def _json(element: Element, own: Vqts, below: Sequence[Vqts]) -> bytes:
+    if isinstance(element, Leaf) or not element.composed:
+        return b'{"isComposition":false,"values":%s}' % array(own)
+    body = b'{"isComposition":true,"values":%s' % array(own)
+    if below:
+        rows = zip(element.ids, below, strict=True)
+        body += b',"components":{%s}' % b",".join(b'%s:{"values":%s}' % (id, array(one)) for id, one in rows)
+    return body + b"}"
+
+
+def array(rows: Vqts) -> bytes:
+    """Return readings as a JSON array."""
+    return b"[{%s}]" % b"},{".join(rows.texts()) if len(rows) else b"[]"

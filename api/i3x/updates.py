@@ -1,0 +1,179 @@
+"""Values that clients send: given back as they were told they change nothing; anything else is a write.
+
+What a client was told it may send back, without leave: a value lately told, or a reading that is in history. Another
+value goes through the one door for writes, which lets through what the configuration allows this client, and only as
+the present value of a tag. An asset's value is set by its tags. History is what devices said; nobody rewrites it.
+"""
+
+import secrets
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from api.i3x.answers import done, failed, unknown
+from api.i3x.history import MICROSECOND_NS, whole_series
+from api.i3x.requests import Told, Update, moment_ns
+from api.i3x.space import Leaf, Place, Space
+from api.i3x.values import BAD, WORDS, Vqts, latest
+from api.plant import Plant, Written
+from gateway.model.quality import name
+
+_ANSWERS_MAX: Final = 256
+_ROWS_MAX: Final = 200_000
+"""How many answers, and values in them, are remembered as told: some 30 MB at the most."""
+_STATUS: Final = {
+    "BadUserAccessDenied": 403,
+    "BadNotWritable": 403,
+    "BadNodeIdUnknown": 404,
+    "BadNotConnected": 503,
+    "BadTooManyOperations": 503,
+}
+"""Status codes by the reason of a refusal; all others are the fault of the value, 400."""
+
+Row = tuple[Any, int]
+"""A value, as JSON is parsed, and its time [ns]."""
+
+
+class Memory:
+    """What clients were told lately, answer by answer."""
+
+    def __init__(self) -> None:
+        self._answers: deque[tuple[NDArray[np.uint32], Vqts]] = deque(maxlen=_ANSWERS_MAX)
+
+    def add(self, numbers: NDArray[np.uint32], rows: Vqts) -> None:
+        """Remember an answer; `numbers` are in order and run parallel to the rows."""
+        self._answers.append((numbers, rows))
+        while sum(len(told) for _, told in self._answers) > _ROWS_MAX:
+            self._answers.popleft()
+
+    def of(self, number: int) -> Iterator[Row]:
+        """Yield what was told of a tag, the last first."""
+        for numbers, rows in reversed(self._answers):
+            at = int(np.searchsorted(numbers, number))
+            if at < len(numbers) and numbers[at] == number:
+                yield orjson.loads(rows.value[at]), int(rows.time[at])
+
+
+class Updates:
+    """Takes values and records for the objects of a plant."""
+
+    def __init__(self, plant: Plant, memory: Memory) -> None:
+        self._plant = plant
+        self._memory = memory
+
+    async def value(self, space: Space, update: Update, who: str) -> bytes:
+        """Set a value, and return the item of the answer."""
+        element, told = space.find(update.elementId), update.value
+        if element is None:
+            return unknown(update.elementId)
+        try:
+            _check(told)
+            time_ns = None if told.timestamp is None else moment_ns(told.timestamp)
+        except ValueError as error:
+            return failed(element.id, 400, str(error))
+        if isinstance(element, Place):
+            return await self._whole(element, told.value, time_ns, exact=False)
+        if element.tag.writable and told.value is not None:
+            return await self._written(element, told, who)
+        if await self._known(element, told.value, time_ns, exact=False):
+            return done(element.id)
+        return failed(element.id, 403, f"{element.id} may not be written: its configuration has no write: true")
+
+    async def record(self, space: Space, update: Update) -> bytes:
+        """Put a reading into history, where it must be already, and return the item of the answer."""
+        element, told = space.find(update.elementId), update.value
+        if element is None:
+            return unknown(update.elementId)
+        try:
+            _check(told)
+            if told.timestamp is None:
+                raise ValueError("timestamp: a record of history has one")
+            time_ns = moment_ns(told.timestamp)
+        except ValueError as error:
+            return failed(element.id, 400, str(error))
+        if isinstance(element, Place):
+            return await self._whole(element, told.value, time_ns, exact=True)
+        if await self._known(element, told.value, time_ns, exact=True):
+            return done(element.id)
+        return failed(element.id, 403, f"{element.id} had no such value then, and history is not rewritten")
+
+    # --- given back -----------------------------------------------------------------------
+
+    async def _whole(self, place: Place, value: Any, time_ns: int | None, *, exact: bool) -> bytes:
+        """The value of an asset, of which each part must be one that its tag has had."""
+        leaves = {leaf.tag.name: leaf for leaf in place.tags}
+        parts: Any = dict.fromkeys(leaves) if value is None else value
+        if not isinstance(parts, dict) or (value is not None and not parts):
+            return failed(place.id, 400, "the value of an asset is an object of the values of its tags")
+        if strange := next((name for name in parts if name not in leaves), None):
+            return failed(place.id, 400, f"{place.id} has no {strange[:200]}")
+        for part, found in parts.items():
+            if not await self._known(leaves[part], found, time_ns, exact=False):
+                remedy = "history is not rewritten" if exact else "set a tag by its own elementId"
+                return failed(place.id, 403, f"{part} has another value: {remedy}")
+        return done(place.id)
+
+    async def _known(self, leaf: Leaf, value: Any, time_ns: int | None, *, exact: bool) -> bool:
+        """Whether a tag has had a value, lately or at a time; with `exact` only if it was at that time."""
+        if any(_same(value, had) and (not exact or _one(time_ns, at_ns)) for had, at_ns in self._told(leaf)):
+            return True
+        if time_ns is None or not self._plant.keeps_history:
+            return False
+        start_ns = time_ns - time_ns % MICROSECOND_NS
+        found = await self._plant.readings(leaf.id, start_ns, start_ns + MICROSECOND_NS)
+        rows = whole_series(found)
+        return any(_same(value, orjson.loads(text)) for text in rows.value)
+
+    def _told(self, leaf: Leaf) -> Iterator[Row]:
+        now = latest(self._plant, leaf.numbers)
+        yield orjson.loads(now.value[0]), int(now.time[0])
+        yield from self._memory.of(int(leaf.numbers[0]))
+
+    # --- written --------------------------------------------------------------------------
+
+    async def _written(self, leaf: Leaf, told: Told, who: str) -> bytes:
+        if told.quality not in (None, "Good"):
+            return failed(leaf.id, 400, f"quality: what is written is Good, not {told.quality}")
+        id = f"i3x-{secrets.token_hex(16)}"
+        written = await self._plant.write(id=id, tag=leaf.id, value=told.value, who=who, expires_ns=None)
+        if written.status == "done":
+            return done(leaf.id)
+        now = latest(self._plant, leaf.numbers)
+        if name(written.code) == "BadUserAccessDenied" and _same(told.value, orjson.loads(now.value[0])):
+            return done(leaf.id)  # who may not write may still say what is so
+        return failed(leaf.id, _status(written), written.detail)
+
+
+def _status(written: Written) -> int:
+    if written.status == "refused":
+        return _STATUS.get(name(written.code), 400)
+    return 504 if written.status == "unknown" else 502
+
+
+def _check(told: Told) -> None:
+    """Raise ValueError for what is no value, quality and timestamp of the standard."""
+    quality = told.quality or WORDS[0]
+    if quality not in WORDS:
+        raise ValueError(f"quality: {quality[:100]!r} must be one of {', '.join(WORDS)}")
+    if (told.value is None) != (WORDS.index(quality) >= BAD) and "quality" in told.model_fields_set:
+        raise ValueError("a value is null if its quality is Bad or GoodNoData, and only then")
+
+
+def _same(value: Any, had: Any) -> bool:
+    """Whether two values as JSON has them are one; 1 is 1.0 and not true."""
+    if isinstance(value, bool) or isinstance(had, bool):
+        return value is had
+    if isinstance(value, list) and isinstance(had, list):
+        return len(value) == len(had) and all(map(_same, value, had))
+    if isinstance(value, dict) and isinstance(had, dict):
+        return value.keys() == had.keys() and all(_same(part, had[key]) for key, part in value.items())
+    return bool(value == had)
+
+
+def _one(time_ns: int | None, other_ns: int) -> bool:
+    """Whether two times are the same to the microsecond, which is what is told."""
+    return time_ns is not None and time_ns // MICROSECOND_NS == other_ns // MICROSECOND_NS
