@@ -176,6 +176,37 @@ BUGS = [
         "tests/unit/test_writes.py",
     ),
     Planted(
+        "by i3X a bad reading has its value",
+        "api/i3x/values.py", "np.flatnonzero(word >= BAD)", "np.flatnonzero(word > BAD)",
+        "tests/conformance/test_i3x_values.py",
+    ),
+    Planted(
+        "by i3X whoever may not write is told that it was written",
+        "api/i3x/updates.py", '== "BadUserAccessDenied" and _same(', '== "BadUserAccessDenied" or _same(',
+        "tests/conformance/test_i3x_updates.py",
+    ),
+    Planted(
+        "by i3X a batch that was acknowledged comes again",
+        "api/i3x/queue.py", "self._handed[0][0] <= number", "self._handed[0][0] < number",
+        "tests/conformance/test_i3x_subscriptions.py",
+    ),
+    Planted(
+        "by i3X a client has the subscriptions of others",
+        "api/i3x/subscriptions.py", "found is None or found.client != client", "found is None",
+        "tests/conformance/test_i3x_subscriptions.py",
+    ),
+    Planted(
+        "by i3X the parts of a machine's history are cut at different times",
+        "api/i3x/history.py", "int(np.searchsorted(one.time, last))", "most // len(series)",
+        "tests/conformance/test_i3x_values.py",
+    ),
+    Planted(
+        "who leaves the hub while it is told keeps the next one from hearing",
+        "gateway/hub.py", "self._mailboxes = [one for one in self._mailboxes if one is not mailbox]",
+        "self._mailboxes.remove(mailbox)",
+        "tests/unit/test_hub.py",
+    ),
+    Planted(
         "what history has of the last reading before a loss is told again",
         "connectors/_opcua/gaps.py", "(gap.after[row] < time)", "(gap.after[row] <= time)",
         "tests/property/test_opcua_gaps.py",

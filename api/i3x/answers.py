@@ -129,18 +129,13 @@ def _compressing(send: Send) -> Send:
         else:
             body += message.get("body", b"")
             if not message.get("more_body", False):
-                squeeze = gzip.compress if len(body) <= _AT_ONCE_MAX else _elsewhere
-                squeezed = squeeze(body, 1, mtime=0)
-                short = squeezed if isinstance(squeezed, bytes) else await squeezed
+                long = len(body) > _AT_ONCE_MAX
+                short = await asyncio.to_thread(gzip.compress, body, 1) if long else gzip.compress(body, 1)
                 _relabel(start, len(short))
                 await send(start)
                 await send({"type": "http.response.body", "body": short})
 
     return compress
-
-
-async def _elsewhere(body: bytes, level: int, *, mtime: int) -> bytes:
-    return await asyncio.to_thread(gzip.compress, body, level, mtime=mtime)
 
 
 def _whole(start: Message) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 from fastapi import HTTPException, Response
 from numpy.typing import NDArray
 
-from api.i3x.answers import bulk, done, failed, unknown
+from api.i3x.answers import bulk, done, unknown
 from api.i3x.requests import History, moment_ns
 from api.i3x.space import Element, Leaf, Place, Space
 from api.i3x.values import BAD, GOOD, NO_DATA, UNCERTAIN, Vqts, joined, vqts
@@ -22,7 +22,7 @@ _AT_ONCE_MAX: Final = 2_000
 """Readings that are encoded in a millisecond; more of them are in a thread, where the event loop does not wait."""
 Read = Sequence[Sequence[Readings]]
 """Of each tag, one Readings per kind of value."""
-_CUT: Final = f"an answer has {POINTS_MAX} readings at most, the oldest: ask again from the last one on"
+_CUT: Final = f"an answer has {POINTS_MAX} readings at most: ask again from the last one on, for fewer objects"
 
 
 async def history(plant: Plant, space: Space, asked: History) -> Response:
@@ -32,24 +32,20 @@ async def history(plant: Plant, space: Space, asked: History) -> Response:
         raise HTTPException(400, f"the range ends before it starts: {asked.startTime} to {asked.endTime}")
     items: list[bytes] = []
     left, cut = POINTS_MAX, False
-    for id in asked.elementIds:
+    for k, id in enumerate(asked.elementIds):
+        share = max(1, left // (len(asked.elementIds) - k))  # what one leaves is for the others
         element = space.find(id)
         if element is None:
             items.append(unknown(id))
             continue
-        if left <= 0:
-            cut = True
-            items.append(failed(id, 400, f"an answer has {POINTS_MAX} readings at most: ask for this one by itself"))
-            continue
         if not plant.keeps_history:
             items.append(done(id, _nothing(element, end_ns, asked.deep)))
             continue
-        read = await _read(plant, element, start_ns, end_ns + MICROSECOND_NS, left)
+        read = await _read(plant, element, start_ns, end_ns + MICROSECOND_NS, share)
         n = sum(len(readings.time) for parts in read for readings in parts)
-        work = _encoded if n <= _AT_ONCE_MAX else _elsewhere
-        told = work(element, read, left, asked.deep)
-        body, taken, all_there = told if isinstance(told, tuple) else await told
-        left, cut = left - taken, cut or not all_there
+        told = element, read, share, asked.deep
+        body, taken = _encoded(*told) if n <= _AT_ONCE_MAX else await asyncio.to_thread(_encoded, *told)
+        left, cut = left - taken, cut or n > taken
         items.append(done(id, body))
     return bulk(items, _CUT if cut else "")
 
@@ -72,19 +68,15 @@ def _full_ns(read: Read, end_ns: int, most: int) -> int:
     return int(np.partition(np.concatenate(times), most)[most]) + 1
 
 
-async def _elsewhere(element: Element, read: Read, most: int, deep: bool) -> tuple[bytes, int, bool]:
-    return await asyncio.to_thread(_encoded, element, read, most, deep)
-
-
-def _encoded(element: Element, read: Read, most: int, deep: bool) -> tuple[bytes, int, bool]:
-    """A history as JSON, of how many readings it is, and whether these are all."""
+def _encoded(element: Element, read: Read, most: int, deep: bool) -> tuple[bytes, int]:
+    """The history of an element as JSON, and of how many readings it is."""
     series = [whole_series(parts) for parts in read]
-    n = sum(map(len, series))
-    if n > most:  # all of them up to the same time, so that an asset's value is whole
-        last = np.partition(np.concatenate([one.time for one in series]), most)[most]
+    if sum(map(len, series)) > most:  # all of them up to the same time, so that an asset's value is whole
+        time = np.concatenate([one.time for one in series])
+        last = max(np.partition(time, most)[most], time.min() + 1)
         series = [one.first(int(np.searchsorted(one.time, last))) for one in series]
     own = series[0] if isinstance(element, Leaf) else _wholes(element, series)
-    return _json(element, own, series if deep else ()), n, n <= most
+    return _json(element, own, series if deep else ()), sum(map(len, series))
 
 
 def _nothing(element: Element, end_ns: int, deep: bool) -> bytes:

@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import numpy as np
 import orjson
-from numpy.typing import NDArray
 
 from gateway.model import Catalog, Tag
 from gateway.payload import describe
@@ -42,7 +41,7 @@ class Place:
     head: bytes = b""
     places: list["Place"] = field(default_factory=list)
     tags: list["Leaf"] = field(default_factory=list)
-    numbers: NDArray[np.uint32] = field(default_factory=lambda: np.empty(0, np.uint32))
+    numbers: list[int] = field(default_factory=list)
     names: list[bytes] = field(default_factory=list)
     ids: list[bytes] = field(default_factory=list)
 
@@ -53,15 +52,20 @@ class Place:
 
 @dataclass(slots=True, eq=False)
 class Leaf:
-    """A tag. `numbers` is its own, as an array of one."""
+    """A tag, and its number in the catalog. `head` is `"elementId":"...",`."""
 
     tag: Tag
+    number: int
     parent: Place
-    numbers: NDArray[np.uint32]
+    head: bytes
 
     @property
     def id(self) -> str:
         return self.tag.path
+
+    @property
+    def numbers(self) -> list[int]:
+        return [self.number]
 
 
 Element = Place | Leaf
@@ -80,13 +84,13 @@ class Space:
         for number in sorted(catalog, key=lambda number: catalog[number].path):
             tag = catalog[number]
             place = self._place(tag.asset)
-            leaf = self._found[tag.path] = Leaf(tag, place, np.array([number], np.uint32))
+            leaf = self._found[tag.path] = Leaf(tag, number, place, _head(tag.path))
             place.tags.append(leaf)
-            self.heads[number] = _head(tag.path)
+            self.heads[number] = leaf.head
         for place in self._places.values():
             place.id = place.path + "/" * (place.path in self._found)  # an asset may have the path of a tag
             place.head = _head(place.id)
-            place.numbers = np.array([int(leaf.numbers[0]) for leaf in place.tags], np.uint32)
+            place.numbers = [leaf.number for leaf in place.tags]
             place.names = [orjson.dumps(leaf.tag.name) + b":" for leaf in place.tags]
             place.ids = [orjson.dumps(leaf.id) for leaf in place.tags]
             self._found[place.id] = place

@@ -121,19 +121,19 @@ class Subscriptions:
     def register(self, subscription: Subscription, elements: Sequence[Element], depth: int) -> None:
         """Monitor elements as well, and tell at once what they are now; those that are monitored go on as they are."""
         subscription.widen(len(self._plant.catalog))
-        tags: list[NDArray[np.uint32]] = []
+        tags: list[int] = []
         for element in elements:
             if element.id in subscription.monitored:
                 continue
             subscription.monitored[element.id] = depth
             if isinstance(element, Leaf):
-                subscription.wanted[element.numbers] = True
-                tags.append(element.numbers)
+                subscription.wanted[element.number] = True
+                tags.append(element.number)
             else:
                 subscription.touch(element)
                 if element.composed:
                     subscription.places[self._plant.catalog.reserve_asset(element.path)] = element
-        for batch in self._plant.latest.read(np.concatenate(tags)) if tags else ():
+        for batch in self._plant.latest.read(np.array(tags, np.uint32)) if tags else ():
             subscription.take(batch)
 
     def unregister(self, subscription: Subscription, element: Element) -> None:
@@ -141,7 +141,7 @@ class Subscriptions:
         if subscription.monitored.pop(element.id, None) is None:
             return
         if isinstance(element, Leaf):
-            subscription.wanted[element.numbers] = False
+            subscription.wanted[element.number] = False
         else:
             subscription.places = {asset: one for asset, one in subscription.places.items() if one.id != element.id}
 

@@ -111,7 +111,7 @@ class Types:
     def _sort(self, leaf: Leaf) -> str:
         if leaf.tag.datatype == EVENT:
             return "event"
-        seen = int(self._sorts[leaf.numbers[0]])
+        seen = int(self._sorts[leaf.number])
         return ("number" if _numeric(leaf.tag) else "value") if seen == _OPEN else _SORTS[seen]
 
     def _kind(self, leaf: Leaf) -> str:

@@ -131,7 +131,7 @@ class Updates:
     def _told(self, leaf: Leaf) -> Iterator[Row]:
         now = latest(self._plant, leaf.numbers)
         yield orjson.loads(now.value[0]), int(now.time[0])
-        yield from self._memory.of(int(leaf.numbers[0]))
+        yield from self._memory.of(leaf.number)
 
     # --- written --------------------------------------------------------------------------
 
@@ -164,13 +164,15 @@ def _check(told: Told) -> None:
 
 
 def _same(value: Any, had: Any) -> bool:
-    """Whether two values as JSON has them are one; 1 is 1.0 and not true."""
+    """Whether two values as JSON has them are one; 1 is 1.0 and not true, and 2^53 + 1 may have been a float."""
     if isinstance(value, bool) or isinstance(had, bool):
         return value is had
     if isinstance(value, list) and isinstance(had, list):
         return len(value) == len(had) and all(map(_same, value, had))
     if isinstance(value, dict) and isinstance(had, dict):
         return value.keys() == had.keys() and all(_same(part, had[key]) for key, part in value.items())
+    if isinstance(had, int) and abs(had) > 2**53 and isinstance(value, int) and value.bit_length() <= 65:
+        return float(value) == float(had)
     return bool(value == had)
 
 

@@ -91,11 +91,14 @@ def of_batch(batch: Batch, started_ns: int) -> Vqts:
     return found
 
 
-def latest(plant: Plant, numbers: NDArray[np.uint32]) -> Vqts:
+def latest(plant: Plant, asked: Sequence[int] | NDArray[np.uint32]) -> Vqts:
     """Return the latest readings of tags, in the order of their numbers."""
+    numbers = np.asarray(asked, np.uint32)
     batches = plant.latest.read(numbers)
     found = joined([of_batch(batch, plant.started_ns) for batch in batches])
     tag = np.concatenate([batch.tag for batch in batches] or [numbers])
+    if np.array_equal(tag, numbers):
+        return found
     at = np.empty(len(numbers), np.intp)
     at[np.argsort(numbers, kind="stable")] = np.argsort(tag, kind="stable")
     return found.take(at)
@@ -117,7 +120,9 @@ def whole(names: Sequence[bytes], parts: Vqts, started_ns: int) -> Vqts:
 def current(plant: Plant, space: Space, asked: Values) -> tuple[Response, NDArray[np.uint32], Vqts]:
     """Answer what things are now; return as well which readings that were, of which tags."""
     elements = [space.find(id) for id in asked.elementIds]
-    numbers = np.unique(np.concatenate([np.empty(0, np.uint32), *(e.numbers for e in elements if e is not None)]))
+    asked_for = sorted({number for element in elements if element is not None for number in element.numbers})
+    row_of = {number: row for row, number in enumerate(asked_for)}
+    numbers = np.array(asked_for, np.uint32)
     found = latest(plant, numbers)
     texts = found.texts()
     items: Bytes = []
@@ -130,13 +135,13 @@ def current(plant: Plant, space: Space, asked: Values) -> tuple[Response, NDArra
         if left < 0:
             items.append(failed(id, 400, f"an answer has {VALUES_MAX} values at most: ask for this one by itself"))
             continue
-        rows = np.searchsorted(numbers, element.numbers)
+        rows = [row_of[number] for number in element.numbers]
         if isinstance(element, Place):
-            own = whole(element.names, found.take(rows), plant.started_ns).texts()[0]
-            below = zip(element.ids, (texts[row] for row in rows.tolist()), strict=True)
+            own = whole(element.names, found.take(np.array(rows, np.intp)), plant.started_ns).texts()[0]
+            below = zip(element.ids, (texts[row] for row in rows), strict=True)
             items.append(done(id, _result(element, own, below if asked.deep else None)))
         else:
-            items.append(done(id, b'{"isComposition":false,%s}' % texts[int(rows[0])]))
+            items.append(b'{"success":true,%s"result":{"isComposition":false,%s}}' % (element.head, texts[rows[0]]))
     return bulk(items), numbers, found
 
 

@@ -60,6 +60,9 @@ async def test_a_whole_number_comes_back_from_javascript_without_its_point(plant
     assert await status(plant, "/objects/value", TORQUE, {"value": 3}) == 200
     assert await status(plant, "/objects/value", TORQUE, {"value": True}) == 403
     assert await status(plant, "/objects/value", WAVE, {"value": [0.5, 1]}) == 200
+    plant.emit(f"{PRESS}/state", 2**62 + 1)
+    assert await status(plant, "/objects/value", f"{PRESS}/state", {"value": 4611686018427388000}) == 200
+    assert await status(plant, "/objects/value", f"{PRESS}/state", {"value": 10**400}) == 403
 
 
 @pytest.mark.parametrize(

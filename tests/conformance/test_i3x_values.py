@@ -197,7 +197,7 @@ async def test_an_answer_that_is_cut_says_so(
     plant: Floor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compacted: bool
 ) -> None:
     """206, with the oldest; whoever asks from the last one on has everything in the end."""
-    monkeypatch.setattr(history, "POINTS_MAX", 7)
+    monkeypatch.setattr(history, "POINTS_MAX", 16)
     monkeypatch.setattr(history, "_AT_ONCE_MAX", 2 if compacted else 100)
     for name, first in (("speed", 0.0), ("torque", 100.0)):
         store(tmp_path, f"{DRIVE}/{name}", [HOUR_NS + k * S for k in range(20)], [first + k for k in range(20)])
@@ -205,8 +205,9 @@ async def test_an_answer_that_is_cut_says_so(
         seen: list[Any] = []
         start = RANGE["start"]
         for _ in range(30):
-            body = {"elementIds": [id, f"{PRESS}/state"], "startTime": start, "endTime": RANGE["end"]}
+            body = {"elementIds": [id, f"{PRESS}/state", id], "startTime": start, "endTime": RANGE["end"]}
             answer = await plant.http.post("/objects/history", json=body)
+            assert all(item["result"]["values"] for item in answer.json()["results"][::2])
             rows = answer.json()["results"][0]["result"]["values"]
             seen += rows if not seen else rows[1:]
             start = seen[-1]["timestamp"]

@@ -1,6 +1,6 @@
 """The hub: what is emitted reaches the latest table, the journal, split by asset, and the mailboxes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -87,3 +87,23 @@ def test_mailboxes_get_whole_batches_until_they_leave(file: JournalFile) -> None
     batches, dropped = simulate(world())
     assert batches == [first, second]  # a batch is equal to itself only
     assert dropped == 0
+
+
+def test_who_leaves_while_it_is_told_keeps_nothing_from_the_others(file: JournalFile) -> None:
+    class Leaving:
+        def __init__(self, hub: Hub) -> None:
+            self._hub = hub
+
+        def put(self, batches: Sequence[Batch]) -> None:
+            self._hub.leave(self)
+
+    async def world() -> list[Batch]:
+        hub = Hub(CATALOG, Latest(len(CATALOG)), Journal(file, inline, LoopClock()))
+        hub.join(Leaving(hub))
+        staying = Mailbox()
+        hub.join(staying)
+        hub(first)
+        return await staying.take()
+
+    first = Batch.of([0], 0, [1.0])
+    assert simulate(world()) == [first]
