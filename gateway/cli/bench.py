@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from gateway.bench import acquire, bus, history, opcua, pipeline, sparkplug, stages
+from gateway.bench import acquire, bus, history, i3x, opcua, pipeline, sparkplug, stages
 from gateway.bench.limit import raw_sockets
 from gateway.bench.measured import Measured
 from gateway.bench.reader import Alone, alone
@@ -25,6 +25,7 @@ EXAMPLES = """  gateway bench all
   gateway bench bus                    what messages cost, beside paho and a plain socket
   gateway bench sparkplug              readings as Sparkplug metrics, beside columnar JSON
   gateway bench history                what storing and asking costs, beside rows of SQLite
+  gateway bench i3x                    readings as i3X JSON, beside an object per reading
   gateway bench scale                  100 devices of 1,000 tags, every second
   gateway bench pipeline --devices 50 --poll 1s
   gateway bench all --json"""
@@ -37,11 +38,11 @@ _SCALE: Final = (100, 999, "1s")
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "what",
-        choices=["all", "modbus", "opcua", "bus", "sparkplug", "history", "stages", "pipeline", "scale"],
+        choices=["all", "modbus", "opcua", "bus", "sparkplug", "history", "i3x", "stages", "pipeline", "scale"],
         nargs="?",
         default="all",
         help="all is modbus, stages and pipeline; opcua has its own server; it heeds --seconds alone, "
-        "bus and history none",
+        "bus, history and i3x none",
     )
     parser.add_argument("--devices", type=int, default=10, metavar="N")
     parser.add_argument(
@@ -53,7 +54,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    return {"opcua": _opcua, "bus": _bus, "sparkplug": _sparkplug, "history": _history}.get(args.what, _modbus)(args)
+    others = {"opcua": _opcua, "bus": _bus, "sparkplug": _sparkplug, "history": _history, "i3x": _i3x}
+    return others.get(args.what, _modbus)(args)
+
+
+def _i3x(args: argparse.Namespace) -> int:
+    told = i3x.measure()
+    if args.json:
+        print(json.dumps({"i3x": [dataclasses.asdict(row) for row in told]}))
+    else:
+        print("\n".join(i3x.table(told)))
+    return 0
 
 
 def _sparkplug(args: argparse.Namespace) -> int:
