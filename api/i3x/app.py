@@ -80,7 +80,7 @@ def _about(app: FastAPI, desk: Desk) -> None:
         """Return what this server can do; needs no token."""
         capabilities = {
             "query": {"history": desk.plant.keeps_history},
-            "update": {"current": True, "history": True},
+            "update": {"current": True, "history": desk.plant.keeps_history},
             "subscribe": {"stream": True},
         }
         facts = {
@@ -203,6 +203,8 @@ def _updates(app: FastAPI, desk: Desk) -> None:
     @app.put("/objects/history")
     async def record(asked: requests.Updates) -> Response:
         """Say again what is in history; nothing else, for it is not rewritten."""
+        if not desk.plant.keeps_history:
+            raise HTTPException(501, "this gateway keeps no history")
         return bulk([await desk.updates.record(desk.space(), one) for one in asked.updates])
 
 

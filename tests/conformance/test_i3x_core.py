@@ -42,7 +42,9 @@ async def test_info_says_what_the_server_can_do(plant: Floor) -> None:
 
 async def test_without_a_historian_info_says_so(tmp_path: Path) -> None:
     async with floor(tmp_path, history=False) as plant:
-        assert (await plant.got("/info"))["capabilities"]["query"] == {"history": False}
+        capabilities = (await plant.got("/info"))["capabilities"]
+        assert capabilities["query"] == {"history": False}
+        assert capabilities["update"] == {"current": True, "history": False}
 
 
 @pytest.mark.parametrize("path", [*GETS, "/nothing"])
