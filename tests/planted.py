@@ -182,7 +182,7 @@ BUGS = [
     ),
     Planted(
         "by i3X whoever may not write is told that it was written",
-        "api/i3x/updates.py", '== "BadUserAccessDenied" and _same(', '== "BadUserAccessDenied" or _same(',
+        "api/i3x/updates.py", '== "BadUserAccessDenied" and await', '== "BadUserAccessDenied" or await',
         "tests/conformance/test_i3x_updates.py",
     ),
     Planted(

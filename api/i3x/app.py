@@ -284,5 +284,5 @@ def _reading(app: FastAPI, desk: Desk) -> None:
         """Send what waits and what comes as server-sent events, arrays of updates; a stream that was open ends."""
         subscription = subscriptions.find(asked.clientId, asked.subscriptionId)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        events = subscriptions.events(subscription, desk.space())
+        events = subscriptions.events(subscription, desk.space)
         return StreamingResponse(events, media_type="text/event-stream", headers=headers)

@@ -9,6 +9,7 @@ An asset waits once, however often it was touched: its value is that of the mome
 """
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -79,18 +80,28 @@ class Queue:
 
     def _render(self, space: Space) -> tuple[list[bytes], int]:
         """What is staged as JSON objects, and what that counts; then it is no longer staged."""
-        updates: list[bytes] = []
+        updates = self._in_order(space, [batch for batch, _ in self._staged])
         counts, self._staged_counts = self._staged_counts, 0
-        for batch, _ in self._staged:
-            heads = space.heads[batch.tag].tolist()
-            texts = of_batch(batch, self._plant.started_ns).texts()
-            updates += [b"{%s%s}" % row for row in zip(heads, texts, strict=True)]
         self._staged.clear()
         for place, deep in self._touched.values():
             updates.append(_update(self._plant, place, deep))
             counts += 1 + len(updates[-1]) // _KB
         self._touched.clear()
         return updates, counts
+
+    def _in_order(self, space: Space, batches: Sequence[Batch]) -> list[bytes]:
+        """Each reading as a JSON object; those of a kind are encoded together, for most batches are short."""
+        ends = np.cumsum([len(batch) for batch in batches])
+        updates = [b""] * (int(ends[-1]) if batches else 0)
+        for kind in {batch.kind for batch in batches}:
+            those = [k for k, batch in enumerate(batches) if batch.kind is kind]
+            batch = Batch.join([batches[k] for k in those])
+            at = np.concatenate([np.arange(ends[k] - len(batches[k]), ends[k]) for k in those])
+            heads = space.heads[batch.tag].tolist()
+            texts = of_batch(batch, self._plant.started_ns).texts()
+            for row, head, text in zip(at.tolist(), heads, texts, strict=True):
+                updates[row] = b"{%s%s}" % (head, text)
+        return updates
 
     def _drop_staged(self) -> None:
         """Let the oldest go, as many as have to; of large values all that came with them."""

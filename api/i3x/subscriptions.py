@@ -7,7 +7,7 @@ others it is not there.
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -145,7 +145,7 @@ class Subscriptions:
         else:
             subscription.places = {asset: one for asset, one in subscription.places.items() if one.id != element.id}
 
-    async def events(self, subscription: Subscription, space: Space) -> AsyncIterator[bytes]:
+    async def events(self, subscription: Subscription, space: Callable[[], Space]) -> AsyncIterator[bytes]:
         """Yield what waits and what comes, as server-sent events, until someone else does or it is deleted."""
         queue, dropped = subscription.queue, subscription.queue.dropped
         me = subscription.reader = object()
@@ -159,7 +159,7 @@ class Subscriptions:
                         queue.dropped - dropped
                     )
                     dropped = queue.dropped
-                if updates := queue.take_all(space):
+                if updates := queue.take_all(space()):
                     yield b"data: [%s]\n\n" % updates
                     await asyncio.sleep(_PACE_S)
                 try:

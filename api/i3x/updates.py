@@ -5,6 +5,7 @@ value goes through the one door for writes, which lets through what the configur
 the present value of a tag. An asset's value is set by its tags. History is what devices said; nobody rewrites it.
 """
 
+import asyncio
 import secrets
 from collections import deque
 from collections.abc import Iterator
@@ -23,8 +24,10 @@ from api.plant import Plant, Written
 from gateway.model.quality import name
 
 _ANSWERS_MAX: Final = 256
-_ROWS_MAX: Final = 200_000
-"""How many answers, and values in them, are remembered as told: some 30 MB at the most."""
+_BYTES_MAX: Final = 32 << 20
+"""How many answers, and bytes of values in them, are remembered as told."""
+_ROW_BYTES: Final = 100
+"""What a value takes beside its text."""
 _STATUS: Final = {
     "BadUserAccessDenied": 403,
     "BadNotWritable": 403,
@@ -34,28 +37,30 @@ _STATUS: Final = {
 }
 """Status codes by the reason of a refusal; all others are the fault of the value, 400."""
 
-Row = tuple[Any, int]
-"""A value, as JSON is parsed, and its time [ns]."""
+Row = tuple[Any, int, int]
+"""A value, as JSON is parsed, the place of its quality in WORDS, and its time [ns]."""
 
 
 class Memory:
     """What clients were told lately, answer by answer."""
 
     def __init__(self) -> None:
-        self._answers: deque[tuple[NDArray[np.uint32], Vqts]] = deque(maxlen=_ANSWERS_MAX)
+        self._answers: deque[tuple[NDArray[np.uint32], Vqts]] = deque()
+        self._bytes = 0
 
     def add(self, numbers: NDArray[np.uint32], rows: Vqts) -> None:
         """Remember an answer; `numbers` are in order and run parallel to the rows."""
         self._answers.append((numbers, rows))
-        while sum(len(told) for _, told in self._answers) > _ROWS_MAX:
-            self._answers.popleft()
+        self._bytes += _nbytes(rows)
+        while len(self._answers) > _ANSWERS_MAX or self._bytes > _BYTES_MAX:
+            self._bytes -= _nbytes(self._answers.popleft()[1])
 
     def of(self, number: int) -> Iterator[Row]:
         """Yield what was told of a tag, the last first."""
         for numbers, rows in reversed(self._answers):
             at = int(np.searchsorted(numbers, number))
             if at < len(numbers) and numbers[at] == number:
-                yield orjson.loads(rows.value[at]), int(rows.time[at])
+                yield _row(rows, at)
 
 
 class Updates:
@@ -76,11 +81,13 @@ class Updates:
         except ValueError as error:
             return failed(element.id, 400, str(error))
         if isinstance(element, Place):
-            return await self._whole(element, told.value, time_ns, exact=False)
-        if element.tag.writable and told.value is not None:
-            return await self._written(element, told, who)
-        if await self._known(element, told.value, time_ns, exact=False):
+            return await self._whole(element, told.value, time_ns)
+        if element.tag.writable and told.value is not None and told.quality in (None, "Good"):
+            return await self._written(element, told.value, time_ns, who)
+        if await self._known(element, told.value, time_ns):
             return done(element.id)
+        if element.tag.writable:
+            return failed(element.id, 400, "what is written is a value, and Good")
         return failed(element.id, 403, f"{element.id} may not be written: its configuration has no write: true")
 
     async def record(self, space: Space, update: Update) -> bytes:
@@ -96,14 +103,14 @@ class Updates:
         except ValueError as error:
             return failed(element.id, 400, str(error))
         if isinstance(element, Place):
-            return await self._whole(element, told.value, time_ns, exact=True)
-        if await self._known(element, told.value, time_ns, exact=True):
+            return await self._whole(element, told.value, time_ns)
+        if await self._known(element, told.value, time_ns, WORDS.index(told.quality or WORDS[0])):
             return done(element.id)
         return failed(element.id, 403, f"{element.id} had no such value then, and history is not rewritten")
 
     # --- given back -----------------------------------------------------------------------
 
-    async def _whole(self, place: Place, value: Any, time_ns: int | None, *, exact: bool) -> bytes:
+    async def _whole(self, place: Place, value: Any, time_ns: int | None) -> bytes:
         """The value of an asset, of which each part must be one that its tag has had."""
         leaves = {leaf.tag.name: leaf for leaf in place.tags}
         parts: Any = dict.fromkeys(leaves) if value is None else value
@@ -112,39 +119,37 @@ class Updates:
         if strange := next((name for name in parts if name not in leaves), None):
             return failed(place.id, 400, f"{place.id} has no {strange[:200]}")
         for part, found in parts.items():
-            if not await self._known(leaves[part], found, time_ns, exact=False):
-                remedy = "history is not rewritten" if exact else "set a tag by its own elementId"
-                return failed(place.id, 403, f"{part} has another value: {remedy}")
+            if not await self._known(leaves[part], found, time_ns):
+                return failed(
+                    place.id, 403, f"{part} had no such value: what may be written is set by its own elementId"
+                )
+            await asyncio.sleep(0)  # a part may take a millisecond, and there may be thousands
         return done(place.id)
 
-    async def _known(self, leaf: Leaf, value: Any, time_ns: int | None, *, exact: bool) -> bool:
-        """Whether a tag has had a value, lately or at a time; with `exact` only if it was at that time."""
-        if any(_same(value, had) and (not exact or _one(time_ns, at_ns)) for had, at_ns in self._told(leaf)):
+    async def _known(self, leaf: Leaf, value: Any, time_ns: int | None, word: int | None = None) -> bool:
+        """Whether a tag has had a value, lately or at a time; with a quality only if it was that, at that time."""
+        if any(_same(value, had) for had, *when in self._told(leaf) if word is None or _is(word, time_ns, *when)):
             return True
         if time_ns is None or not self._plant.keeps_history:
             return False
         start_ns = time_ns - time_ns % MICROSECOND_NS
-        found = await self._plant.readings(leaf.id, start_ns, start_ns + MICROSECOND_NS)
-        rows = whole_series(found)
-        return any(_same(value, orjson.loads(text)) for text in rows.value)
+        rows = whole_series(await self._plant.readings(leaf.id, start_ns, start_ns + MICROSECOND_NS))
+        then = (_row(rows, k) for k in range(len(rows)))
+        return any(_same(value, had) for had, quality, _ in then if word in (None, quality))
 
     def _told(self, leaf: Leaf) -> Iterator[Row]:
-        now = latest(self._plant, leaf.numbers)
-        yield orjson.loads(now.value[0]), int(now.time[0])
+        yield _row(latest(self._plant, leaf.numbers), 0)
         yield from self._memory.of(leaf.number)
 
     # --- written --------------------------------------------------------------------------
 
-    async def _written(self, leaf: Leaf, told: Told, who: str) -> bytes:
-        if told.quality not in (None, "Good"):
-            return failed(leaf.id, 400, f"quality: what is written is Good, not {told.quality}")
+    async def _written(self, leaf: Leaf, value: Any, time_ns: int | None, who: str) -> bytes:
         id = f"i3x-{secrets.token_hex(16)}"
-        written = await self._plant.write(id=id, tag=leaf.id, value=told.value, who=who, expires_ns=None)
+        written = await self._plant.write(id=id, tag=leaf.id, value=value, who=who, expires_ns=None)
         if written.status == "done":
             return done(leaf.id)
-        now = latest(self._plant, leaf.numbers)
-        if name(written.code) == "BadUserAccessDenied" and _same(told.value, orjson.loads(now.value[0])):
-            return done(leaf.id)  # who may not write may still say what is so
+        if name(written.code) == "BadUserAccessDenied" and await self._known(leaf, value, time_ns):
+            return done(leaf.id)  # who may not write may still give back what was told
         return failed(leaf.id, _status(written), written.detail)
 
 
@@ -176,6 +181,14 @@ def _same(value: Any, had: Any) -> bool:
     return bool(value == had)
 
 
-def _one(time_ns: int | None, other_ns: int) -> bool:
-    """Whether two times are the same to the microsecond, which is what is told."""
-    return time_ns is not None and time_ns // MICROSECOND_NS == other_ns // MICROSECOND_NS
+def _is(word: int, time_ns: int | None, had_word: int, had_ns: int) -> bool:
+    """Whether a quality and a time are the same, the time to the microsecond, which is what is told."""
+    return word == had_word and time_ns is not None and time_ns // MICROSECOND_NS == had_ns // MICROSECOND_NS
+
+
+def _row(rows: Vqts, k: int) -> Row:
+    return orjson.loads(rows.value[k]), int(rows.word[k]), int(rows.time[k])
+
+
+def _nbytes(rows: Vqts) -> int:
+    return _ROW_BYTES * len(rows) + sum(map(len, rows.value))

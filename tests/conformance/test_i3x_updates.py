@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from api.i3x import updates
 from gateway.contracts import DeviceError
 from gateway.model import Quality
 from tests.i3x import DRIVE, PRESS, Floor, S, floor, items, refusal, store
@@ -53,6 +54,20 @@ async def test_what_was_told_may_be_given_back(plant: Floor, path: str, id: str)
     plant.emit(WAVE, [0.5, 1.5], time_ns=EPOCH_NS + S)
     assert await status(plant, path, id, vqt) == 200
     assert plant.hall.drive.written == []
+
+
+async def test_what_was_told_long_ago_is_forgotten(plant: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By answers, and by values in them."""
+    for limit, most in (("_ANSWERS_MAX", 2), ("_BYTES_MAX", 350)):
+        monkeypatch.setattr(updates, limit, most)
+        plant.emit(TORQUE, 7.5, time_ns=EPOCH_NS + S)
+        await plant.value(TORQUE)
+        plant.emit(TORQUE, 8.5, time_ns=EPOCH_NS + S)
+        assert await status(plant, "/objects/value", TORQUE, {"value": 7.5}) == 200
+        for _ in range(3):
+            await plant.value(TORQUE)
+        assert await status(plant, "/objects/value", TORQUE, {"value": 7.5}) == 403
+        monkeypatch.undo()
 
 
 async def test_a_whole_number_comes_back_from_javascript_without_its_point(plant: Floor) -> None:
@@ -118,6 +133,10 @@ async def test_only_good_values_are_written(plant: Floor) -> None:
     assert await status(plant, "/objects/value", SPEED, told, who="erp") == 400
     assert await status(plant, "/objects/value", SPEED, {"value": 60.0, "quality": None}, who="erp") == 200
     assert plant.hall.drive.written == [(0, 60.0)]
+    plant.emit(SPEED, 55.0, quality=0x408F_0000)
+    held = {"value": 55.0, "quality": "Uncertain"}
+    assert await status(plant, "/objects/value", SPEED, held, who="erp") == 200  # as it was told
+    assert len(plant.hall.drive.written) == 1
 
 
 @pytest.mark.parametrize(
@@ -147,8 +166,9 @@ async def test_history_is_not_rewritten(plant: Floor, tmp_path: Path) -> None:
     past = {"value": 10.0, "quality": "Good", "timestamp": "2026-01-05T05:59:00.000001Z"}
     for who in ("spy", "erp"):
         for change, expected in (
-            ({}, 200), ({"value": 11.0}, 403), ({"timestamp": "2026-01-05T05:59:00Z"}, 403), ({"value": 50.0}, 403),
-            ({"timestamp": None}, 400), ({"value": None, "quality": "Bad"}, 403),
+            ({}, 200), ({"value": 11.0}, 403), ({"quality": "Uncertain"}, 403), ({"value": 50.0}, 403),
+            ({"timestamp": "2026-01-05T05:59:00Z"}, 403), ({"timestamp": None}, 400),
+            ({"value": None, "quality": "Bad"}, 403),
             ({"value": None, "quality": "Bad", "timestamp": "2026-01-05T05:59:01Z"}, 200),
         ):  # fmt: skip
             assert await status(plant, "/objects/history", SPEED, past | change, who=who) == expected, (who, change)

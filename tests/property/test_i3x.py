@@ -63,7 +63,8 @@ def test_a_queue_tells_in_order_and_counts_what_it_does_not_tell(does: list[Any]
                     told += [one["value"] for one in orjson.loads(b"[%s]" % updates)]
                 waiting.acknowledge(last)
             else:
-                waiting.put(Batch.of([0] * what, 1, [float(put + k) for k in range(what)]))
+                kind = float if put % 2 else int
+                waiting.put(Batch.of([0] * what, 1, [kind(put + k) for k in range(what)]))
                 put += what
     assert told == sorted(set(told))
     assert len(told) + waiting.dropped == put
