@@ -11,7 +11,8 @@ class Found:
 
     `connect` is its URL for the configuration and `name` a name for it. `facts` is what it says of itself, in what JSON
     can carry; the key `identify` of a template is compared with them. `example` is a tag as this protocol writes one,
-    for a device that does not say itself which `tags` it has: their keys by name.
+    for a device that does not say itself which `tags` it has: their keys by name. `keys` are those that the device has
+    beside.
     """
 
     name: str
@@ -19,6 +20,7 @@ class Found:
     facts: Mapping[str, Any]
     example: Mapping[str, Any]
     tags: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    keys: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,6 +183,10 @@ class Past(Protocol):
         """Return what was told after `told` was kept, so far as the journal still has it; of other tags as well."""
         ...
 
+    async def received(self, since_ns: int) -> Sequence[Record]:
+        """Return what the journal still has of the device's asset that came at this time or later, in order."""
+        ...
+
     def keep(self, told: NDArray[np.int64]) -> None:
         """Have this be `told` after the next start, as soon as all that was emitted so far is in the journal."""
         ...
@@ -196,6 +200,9 @@ class NoPast:
     async def since(self) -> AsyncIterator[Batch]:
         return
         yield
+
+    async def received(self, since_ns: int) -> Sequence[Record]:
+        return ()
 
     def keep(self, told: NDArray[np.int64]) -> None: ...
 

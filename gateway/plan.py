@@ -84,7 +84,7 @@ def plan(
             stored=stored,
             room=room,
             describe=catalog.describe,
-            past=past(name, int(catalog.asset_of[device.numbers[0]]), device.numbers),
+            past=past(name, catalog.reserve_asset(f"{config.site.path}/{keys.asset}"), device.numbers),
         )
         planned = _connected(known, document, protocol, clock)
         if planned is not None:

@@ -27,6 +27,7 @@ EXAMPLES = """  gateway discover modbus://192.168.0.7
   gateway discover modbus://192.168.0.7:502 --units 1-247 --timeout 0.3
   gateway discover opc.tcp://192.168.0.9:4840 --match "*/temperature" --depth 4
   gateway discover opc.tcp://192.168.0.9:4840 --json
+  gateway discover mqtt://broker:1883 --timeout 20
   gateway discover modbus://192.168.0.7 >> plant.yaml"""
 
 _OPTIONS: Final = {"units": "--units", "match": "--match", "depth": "--depth", "timeout_s": "--timeout"}
@@ -36,7 +37,9 @@ Discover = Callable[..., Coroutine[Any, Any, Search]]
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("url", help="where to look, such as modbus://192.168.0.7 or opc.tcp://192.168.0.9:4840")
+    parser.add_argument(
+        "url", help="where to look, such as modbus://192.168.0.7, opc.tcp://192.168.0.9:4840, mqtt://broker"
+    )
     parser.add_argument("--units", type=_units, metavar="N-M,N", help="Modbus: units to ask; default 1-10,255,0")
     parser.add_argument("--match", metavar="GLOB", help="OPC UA: browse paths of variables to print; default *")
     parser.add_argument("--depth", type=int, metavar="N", help="OPC UA: how many levels to browse; default 10")
@@ -145,6 +148,7 @@ def _yaml(url: str, result: Search, kinds: Sequence[str | None], seconds: float)
         lines.append("devices:")
     for found, kind in zip(result.found, kinds, strict=True):
         lines += ["", f"  {_key(found.name)}:", *_said(found), f"    connect: {found.connect}"]
+        lines += [f"    {key}: {_scalar(value)}" for key, value in found.keys.items()]
         lines.append(f"    asset: area/{found.name}  # the machine's place below the site")
         lines += [f"    template: {kind}"] if kind else _tags(found)
     if len(result.found) == result.asked > 1:

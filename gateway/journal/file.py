@@ -138,6 +138,11 @@ class JournalFile:
         reached = rows[-1][0] if len(rows) == records_max else upto
         return list(self._intact(rows)), reached
 
+    def newest(self, asset: int) -> int:
+        """Return the last sequence of an asset that is still there, 0 for none."""
+        row = self._db.execute("SELECT max(sequence) FROM record WHERE asset = ?", (asset,)).fetchone()
+        return int(row[0] or 0)
+
     def find(self, asset: int, first: int, last: int, records_max: int) -> list[Record]:
         """Return the intact records of an asset whose sequence is from first to last, both included, in order."""
         rows = self._db.execute(

@@ -4,7 +4,7 @@ It is written in a later transaction of the same file than those readings, so ne
 newer than they are. What was told after it is in the records behind it.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gateway.contracts import Offload
 from gateway.journal.file import JournalFile
-from gateway.model import Batch
+from gateway.model import Batch, Record
 
 _ROW: Final = np.dtype([("tag", "<u4"), ("time", "<i8")])
 _NEVER: Final = np.iinfo(np.int64).min
@@ -53,6 +53,15 @@ class Past:
             for record in records:
                 for batch in record.batches:
                     yield batch
+
+    async def received(self, since_ns: int) -> Sequence[Record]:
+        found: list[Record] = []
+        last = await self._offload(self._file.newest, self._asset)
+        while last > 0:
+            page = await self._offload(self._file.find, self._asset, last - _READ_RECORDS + 1, last, _READ_RECORDS)
+            found = [record for record in page if record.received >= since_ns] + found
+            last = page[0].sequence - 1 if page and page[0].received >= since_ns else 0
+        return found
 
     def keep(self, told: NDArray[np.int64]) -> None:
         rows = np.empty(len(told), _ROW)

@@ -16,7 +16,7 @@ from gateway.clock import SystemClock
 from gateway.contracts import Connector, Describe, Device, DeviceError, nobody_asks
 from gateway.model import Batch, Tag
 from gateway.plugins import Protocols
-from tests import servers
+from tests import brokers, servers
 
 PATIENCE_S = 15.0
 _PAUSE_S = 0.05
@@ -55,6 +55,10 @@ async def _modbus() -> AsyncIterator[servers.ModbusRig]:
         yield rig
 
 
+async def _set_value(rig: brokers.Speaker, value: float) -> None:
+    rig.values["temperature"] = value
+
+
 NODE = f"nsu={servers.OpcUaRig.URI};s="
 
 RIGS = {
@@ -89,6 +93,42 @@ RIGS = {
         expected={"temperature": 20.5, "count": 7, "big": 2**64 - 1, "running": True, "recipe": "Grüße"},
         missing={"node": NODE + "Nothing"},
         change=_set_node,
+    ),
+    "sensors": Rig(
+        scheme="mqtt",
+        server=lambda: brokers.speaker(say=brokers.Speaker.sensors),
+        url=lambda rig: rig.url,
+        device={"timeout": "500ms"},
+        tags={
+            "temperature": {"topic": "hall/air", "value": "$.t.c", "time": "$.ts", "time_unit": "ms"},
+            "count": {"topic": "hall/count"},
+            "big": {"topic": "hall/big", "type": "integer"},
+            "running": {"topic": "hall/running"},
+            "recipe": {"topic": "hall/recipe"},
+        },
+        expected={"temperature": 20.5, "count": 7, "big": 2**64 - 1, "running": True, "recipe": "Grüße"},
+        missing={"topic": "hall/nothing"},
+        change=_set_value,
+    ),
+    "batches, embedded broker": Rig(
+        scheme="mqtt",
+        server=lambda: brokers.speaker(servers.nats, brokers.Speaker.batch),
+        url=lambda rig: rig.url,
+        device={"timeout": "500ms", "batch": brokers.ASSET},
+        tags={"temperature": {}, "count": {}, "big": {"type": "integer"}, "running": {}, "recipe": {}},
+        expected={"temperature": 20.5, "count": 7, "big": 2**64 - 1, "running": True, "recipe": "Grüße"},
+        missing={"name": "nothing"},
+        change=_set_value,
+    ),
+    "sparkplug": Rig(
+        scheme="mqtt",
+        server=lambda: brokers.speaker(say=brokers.Speaker.edge_node),
+        url=lambda rig: rig.url,
+        device={"timeout": "500ms", "sparkplug": "g/n/press"},
+        tags={"temperature": {}, "count": {}, "big": {}, "running": {}, "recipe": {}},
+        expected={"temperature": 20.5, "count": 7, "big": 2**64 - 1, "running": True, "recipe": "Grüße"},
+        missing={"name": "nothing"},
+        change=_set_value,
     ),
 }
 

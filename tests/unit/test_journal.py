@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+import numpy as np
 import pytest
 
 from gateway.contracts import Offload
@@ -134,6 +135,23 @@ def test_numbers_go_on_after_a_restart(path: Path) -> None:
 
     assert simulate(life()) == [(1, 1, 1), (2, 1, 1), (3, 2, 1)]
     assert simulate(life()) == [(4, 3, 2), (5, 2, 2), (6, 4, 2)]
+
+
+@in_virtual_time
+async def test_what_came_of_an_asset_since_a_time_is_found(disk: Disk) -> None:
+    async with living(disk) as journal:
+        past, other = (journal.past("d", asset, np.zeros(0, np.uint32)) for asset in (A, B))
+        assert await past.received(0) == []
+        append(journal, 450)
+        append(journal, 1, B)
+        await asyncio.sleep(10.0)
+        now_ns = LoopClock().now_ns()
+        append(journal, 450)
+        await asyncio.sleep(0.001)
+        assert [record.sequence for record in await past.received(now_ns)] == list(range(451, 901))
+        assert [record.sequence for record in await past.received(0)] == list(range(1, 901))
+        assert [record.sequence for record in await other.received(0)] == [1]
+        assert await past.received(now_ns + 1) == []
 
 
 @in_virtual_time
