@@ -59,7 +59,7 @@ _GRACE_S: Final = 5.0
 _GATHER_S: Final = 0.25
 """History is written four times per second: a transaction costs the same for one batch and for a hundred."""
 
-_REMEMBER_S: Final = 10.0
+_REMEMBER_S: Final = 1.0
 """How old what is known of devices may be after a crash."""
 
 Task = Coroutine[Any, Any, None]
