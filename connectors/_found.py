@@ -25,9 +25,13 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What was found, and what it cost: `asked` addresses with `requests` in all; `what` an address is there."""
+    """What was found, and what it cost: `asked` addresses with `requests` in all; `what` an address is there.
+
+    `told` says it instead, where nobody was asked.
+    """
 
     found: Sequence[Found]
     asked: int
     requests: int
     what: str = "units"
+    told: str = ""

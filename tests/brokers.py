@@ -21,6 +21,7 @@ from tests.tahu import Payload
 
 PERIOD_S: Final = 0.05
 ASSET: Final = "uns/acme/dresden/line1/filler"
+GATEWAY: Final = "uns/acme/dresden/_gateway/gw1"
 
 Broker = Callable[[Path], AbstractContextManager[servers.BrokerProcess]]
 
@@ -37,8 +38,9 @@ class Speaker:
         self.boot = 1
         self.gateway = "gw1"
         self.client = mqtt.Client(CallbackAPIVersion.VERSION2)
-        self.client.on_message = lambda _client, _user, message: self._asked(message)
-        self._reborn = True
+        self.client.on_message = lambda _client, _user, message: self._hear(message)
+        self.heard: list[tuple[str, bytes]] = []
+        self.reborn = True
 
     @property
     def url(self) -> str:
@@ -74,8 +76,8 @@ class Speaker:
     def edge_node(self) -> None:
         """Say them as an edge node does: births when asked, then data by alias."""
         now_ms = time.time_ns() // 10**6
-        if self._reborn:
-            self._reborn = False
+        if self.reborn:
+            self.reborn = False
             born = Payload(timestamp=now_ms, seq=0)
             metric(born, "bdSeq", None, 4, long_value=0)
             self.publish("spBv1.0/g/NBIRTH/n", born.SerializeToString(), qos=0)
@@ -94,9 +96,11 @@ class Speaker:
             metric(payload, name if named else "", alias, datatype if named else None, **{key: self.values[name]})
         self.publish(f"spBv1.0/g/{verb}/n/press", payload.SerializeToString(), qos=0)
 
-    def _asked(self, message: mqtt.MQTTMessage) -> None:
-        asked = Payload.FromString(message.payload)
-        self._reborn = self._reborn or asked.metrics[0].name == "Node Control/Rebirth"
+    def _hear(self, message: mqtt.MQTTMessage) -> None:
+        self.heard.append((message.topic, bytes(message.payload)))
+        if "/NCMD/" in message.topic:
+            asked = Payload.FromString(message.payload)
+            self.reborn = self.reborn or asked.metrics[0].name == "Node Control/Rebirth"
 
 
 @asynccontextmanager
@@ -107,7 +111,7 @@ async def speaker(
     with tempfile.TemporaryDirectory() as folder, broker(Path(folder)) as running:
         one = Speaker(running)
         one.client.connect("127.0.0.1", running.port)
-        one.client.subscribe("spBv1.0/g/NCMD/n")
+        one.client.subscribe([("spBv1.0/g/NCMD/n", 1), (f"{GATEWAY}/replay", 1)])
         one.client.loop_start()
 
         async def speak() -> None:

@@ -495,7 +495,7 @@ BUGS = [
     ),
     Planted(
         "a number that was missing is taken as often as it comes",
-        "connectors/_bus/numbering.py", "[sequence + 1, last]", "[sequence, last]",
+        "connectors/_bus/numbering.py", "(sequence + 1, last)", "(sequence, last)",
         "tests/property/test_bus_numbering.py",
     ),
 ]  # fmt: skip

@@ -333,12 +333,12 @@ def mosquitto(folder: Path, settings: str = "allow_anonymous true\n") -> Iterato
 
 
 @contextmanager
-def nats(folder: Path) -> Iterator[BrokerProcess]:
+def nats(folder: Path, settings: str = "") -> Iterator[BrokerProcess]:
     port = free_port()
     config = folder / "nats.conf"
     config.write_text(
         f'server_name: test\nlisten: "127.0.0.1:-1"\njetstream: {{ store_dir: "{folder}/nats" }}\n'
-        f'max_payload: 8388608\nmqtt: {{ host: "127.0.0.1", port: {port} }}\n'
+        f'max_payload: 8388608\nmqtt: {{ host: "127.0.0.1", port: {port} }}\n{settings}'
     )
     broker = BrokerProcess([str(executable()), "--config", str(config)], port, folder / "nats.log")
     broker.start()

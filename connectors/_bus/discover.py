@@ -53,7 +53,7 @@ async def discover(url: str, *, timeout_s: float = _LISTEN_S) -> Search:
     found += [_edge_node(connect, node, names) for node, names in nodes.items()]
     if tags := _sensors(others):
         found.append(Found("sensors", connect, {"topics": f"{len(others)}"}, _EXAMPLE, tags))
-    return Search(found, len(topics), 1, what="sources; topics heard")
+    return Search(found, 1, 1, told=f"{len(found)} devices on {len(topics)} topics that were heard")
 
 
 # --- gateways -----------------------------------------------------------------------------

@@ -142,8 +142,8 @@ def _json(result: Search, kinds: Sequence[str | None], seconds: float) -> str:
 
 def _yaml(url: str, result: Search, kinds: Sequence[str | None], seconds: float) -> str:
     """The devices as YAML; everything said about them is a comment."""
-    answered = f"{len(result.found)} of {result.asked} {result.what} answered"
-    lines = [f"# {url}: {answered}; {result.requests} requests in {seconds:.1f} s"]
+    answered = f"{len(result.found)} of {result.asked} {result.what} answered; {result.requests} requests"
+    lines = [f"# {url}: {result.told or answered} in {seconds:.1f} s"]
     if result.found:
         lines.append("devices:")
     for found, kind in zip(result.found, kinds, strict=True):

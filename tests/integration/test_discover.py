@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests import brokers
 from tests.integration.process import command
 from tests.servers import free_port, modbus_units
 
@@ -66,6 +67,7 @@ async def test_json_says_the_same() -> None:
             "facts": {"vendor": "Schneider Electric", "product": "METSEPM5560", "revision": "V2.1"},
             "example": {"register": "holding:0"},
             "tags": {},
+            "keys": {},
             "template": "schneider_pm5xxx",
         }
     ]
@@ -99,12 +101,13 @@ def test_a_closed_port_is_told() -> None:
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("gopher://127.0.0.1", "gopher:// is no known protocol; modbus://host and opc.tcp://host can"),
+        ("gopher://127.0.0.1", "gopher:// is no known protocol; mqtt://host and modbus://host and opc.tcp://host can"),
         (
             "192.168.0.7",
-            "192.168.0.7 has no known protocol; write modbus://192.168.0.7 or opc.tcp://192.168.0.7",
+            "192.168.0.7 has no known protocol;"
+            " write mqtt://192.168.0.7 or modbus://192.168.0.7 or opc.tcp://192.168.0.7",
         ),
-        ("modbus://[::1", "that is no URL: Invalid IPv6 URL; write modbus://host or opc.tcp://host"),
+        ("modbus://[::1", "that is no URL: Invalid IPv6 URL; write mqtt://host or modbus://host or opc.tcp://host"),
         ("modbus+rtu:///dev/ttyUSB0", "modbus+rtu:// cannot be searched, only modbus://host:port can"),
     ],
 )
@@ -124,3 +127,66 @@ def test_units_that_are_none_are_told(units: str) -> None:
     done = command("discover", "modbus://127.0.0.1:1", "--units", units)
     assert done.returncode == 2
     assert "write --units such as 1-10,255" in done.stderr
+
+
+def whole_plant(speaker: brokers.Speaker) -> None:
+    """A gateway that says what its tags are and one that does not, an edge node, and sensors of several kinds."""
+    speaker.batch()
+    tags = {"temperature": {"unit": "Cel", "range": [0, 100], "description": "of the bowl", "source": "holding:1"}}
+    speaker.publish(f"{brokers.ASSET}/_meta", json.dumps({"v": 1, "tags": tags}), retain=True)
+    speaker.publish(f"{brokers.ASSET}/temperature", '{"value":1}', retain=True)
+    speaker.publish("site/acme/dresden/line2/press/_batch", json.dumps({"tags": ["force", "a/b"], "values": [1, 2]}))
+    speaker.reborn = True
+    speaker.edge_node()
+    speaker.publish("hall/t1", "20.5", retain=True)
+    speaker.publish("Halle/Öfen 3", json.dumps({"t": {"c": 1.5}, "on": True, "ts": 1_767_592_800_000}), retain=True)
+    speaker.publish("camera", b"\xff\xd8\xff", retain=True)
+
+
+async def test_what_is_heard_on_a_broker_is_ready_for_a_configuration(tmp_path: Path) -> None:
+    async with brokers.speaker(say=whole_plant) as speaker:
+        done = await discover(speaker.url, "--timeout", "1")
+    assert done.returncode == 0, done.stderr
+    assert "4 devices on 10 topics that were heard in " in done.stdout
+    path = tmp_path / "plant.yaml"
+    path.write_text(SITE + done.stdout, encoding="utf-8")
+    checked = await asyncio.to_thread(command, "check", str(path))
+    assert checked.returncode == 0, checked.stderr
+    devices = yaml.safe_load(done.stdout)["devices"]
+    assert devices["line1-filler"]["batch"] == brokers.ASSET
+    assert devices["line1-filler"]["tags"] == {
+        "temperature": {"unit": "Cel", "range": [0, 100], "description": "of the bowl"}
+    }
+    assert devices["line2-press"]["root"] == "site"
+    assert devices["line2-press"]["tags"].keys() == {"force", "a/b"}
+    assert devices["n-press"]["sparkplug"] == "g/n/press"
+    assert devices["n-press"]["tags"]["recipe"] == {"name": "recipe"}
+    assert devices["sensors"]["tags"] == {
+        "hall/t1": {"topic": "hall/t1"},
+        "halle/ofen_3/c": {"topic": "Halle/Öfen 3", "value": "$.t.c", "time": "$.ts", "time_unit": "ms"},
+        "halle/ofen_3/on": {"topic": "Halle/Öfen 3", "value": "$.on", "time": "$.ts", "time_unit": "ms"},
+    }
+
+
+async def test_what_it_prints_of_a_broker_can_be_read(tmp_path: Path) -> None:
+    """And of what cannot, it is said why."""
+    async with brokers.speaker(say=brokers.Speaker.sensors) as speaker:
+        done = await discover(speaker.url, "--timeout", "0.5")
+        more = "      nothing: {topic: hall/nothing}\n      air: {topic: hall/air, type: number}\n"
+        path = tmp_path / "plant.yaml"
+        path.write_text(SITE + done.stdout + more, encoding="utf-8")
+        checked = await asyncio.to_thread(command, "check", str(path), "--connect", "--timeout", "6")
+    assert checked.returncode == 1
+    assert (
+        "-> device sensors: nothing: nothing came on hall/nothing within 4 s: see what gateway discover"
+        in checked.stdout
+    )
+    assert "-> device sensors: air: a message on hall/air is not used: " in checked.stdout
+    assert "1 tags: BadWaitingForInitialData" in checked.stdout
+
+
+async def test_a_broker_that_is_not_there_is_said() -> None:
+    done = await discover(f"mqtt://user:secret@127.0.0.1:{free_port()}", "--timeout", "0.5")
+    assert done.returncode == 2
+    assert "check address, user and password, and start the broker" in done.stderr
+    assert "secret" not in done.stdout + done.stderr
