@@ -5,8 +5,8 @@ A metric of a DATA message is a row of bytes whose beginning depends on the tag 
     12 size | 10 alias | 18 time | 20 datatype | 28 01 if historical | key of the value || value || null, properties
 
 A batch takes the rows of its tags, writes times, values and sizes into them as columns, and leaves out what a row does
-not have: a value that is bad, bytes that a varint does not need. Where no row lacks anything that is a plain copy. So
-the cost is some numpy calls per batch, whatever its length; only texts and waveforms are looked at one by one.
+not have: a value that is bad. Where no row lacks anything that is a plain copy, for integers are padded to one length.
+So the cost is some numpy calls per batch, whatever its length; only texts and waveforms are looked at one by one.
 """
 
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ _TIME_MS_MAX: Final = (1 << 42) - 1  # in the year 2109
 _MS: Final = 1_000_000
 _TIME: Final = slice(2 + 1 + _ALIAS_BYTES + 1, 2 + 1 + _ALIAS_BYTES + 1 + _TIME_BYTES)
 """Where the time is in a row."""
-_EIGHT, _ONE, _NOTHING = np.array([8], np.uint8), np.array([1], np.uint8), np.empty((0, 0), np.uint8)
+_NOTHING = np.empty((0, 0), np.uint8)
 
 Index = slice | NDArray[np.uint32]
 """Tags as an index into what has a row per tag."""
@@ -92,7 +92,7 @@ class Rows:
         heads = self._head(datatype, historical)[rows]
         if batch.kind is Kind.OBJECT:
             return _objects(heads, datatype, batch)
-        values, used = _values(batch)
+        values = _values(batch)
         n, head = heads.shape
         width = head + values.shape[1]
         good = not batch.quality.any()
@@ -102,18 +102,14 @@ class Rows:
         told[:, 1] = width - 2
         told[:, _TIME] = _times(batch.time)
         told[:, head:width] = values
-        if good and (used == values.shape[1]).all():
+        if good:
             return told.tobytes()
-        keep = np.ones(told.shape, np.bool_)
-        _keep_first(keep[:, head:width], used)
-        told[:, 1] = head - 2 + used
-        if not good:
-            gone = bad(batch.quality)
-            keep[gone, head - 1 : width] = False  # the key of the value too
-            told[gone, 1] = head - 3
-            told[:, width:] = tails
-            _keep_first(keep[:, width:], tail_used)
-            told[:, 1] += tail_used
+        keep, gone = np.ones(told.shape, np.bool_), bad(batch.quality)
+        keep[gone, head - 1 : width] = False  # the key of the value too
+        told[gone, 1] = head - 3
+        told[:, width:] = tails
+        _keep_first(keep[:, width:], tail_used)
+        told[:, 1] += tail_used
         return told[keep].tobytes()
 
     def _head(self, datatype: int, historical: bool) -> NDArray[np.uint8]:
@@ -159,15 +155,16 @@ def _times(time_ns: NDArray[np.int64]) -> NDArray[np.uint8]:
     return wire.wide_varints(np.clip(time_ns // _MS, 0, _TIME_MS_MAX).view(np.uint64), _TIME_BYTES)
 
 
-def _values(batch: Batch) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """The values, shape (n, w), and how many bytes of each count, shape (n,) or (1,) if as many of all."""
+def _values(batch: Batch) -> NDArray[np.uint8]:
+    """The values, shape (n, w); integers are padded to the longest of them, because cutting rows costs more CPU."""
     match batch.kind:
         case Kind.FLOAT:
-            return np.ascontiguousarray(batch.value).astype("<f8", copy=False).view(np.uint8).reshape(-1, 8), _EIGHT
+            return np.ascontiguousarray(batch.value).astype("<f8", copy=False).view(np.uint8).reshape(-1, 8)
         case Kind.BOOLEAN:
-            return batch.value.view(np.uint8).reshape(-1, 1), _ONE
+            return batch.value.view(np.uint8).reshape(-1, 1)
         case _:
-            return wire.varints(batch.value.view(np.uint64))
+            numbers = batch.value.view(np.uint64)
+            return wire.wide_varints(numbers, max(1, -(-int(numbers.max(initial=0)).bit_length() // 7)))
 
 
 def _tails(quality: NDArray[np.uint32]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

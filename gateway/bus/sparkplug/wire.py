@@ -18,8 +18,6 @@ VARINT_BYTES_MAX: Final = 10
 _DOUBLE: Final = struct.Struct("<d")
 _BITS: Final = (1 << 64) - 1
 _DIGIT: Final = np.uint8(0x7F)
-_MORE: Final = np.uint8(7)
-"""The bit that says that another byte follows."""
 
 Field = tuple[int, int, int | bytes]
 """Number, wire type, and the value as it lies there."""
@@ -38,21 +36,6 @@ def double(field: int, number: float) -> bytes:
 def data(field: int, body: bytes) -> bytes:
     """Return a field of bytes: a text in UTF-8, a message."""
     return varint(field << 3 | BYTES) + varint(len(body)) + body
-
-
-def varints(numbers: NDArray[np.uint64]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return a column of varints, shape (n, w), and how many bytes of each row count, shape (n,)."""
-    width = max(1, -(-int(numbers.max(initial=0)).bit_length() // 7))
-    columns = np.empty((len(numbers), width), np.uint8)
-    used = np.ones(len(numbers), np.uint8)
-    for k in range(width):
-        digits = (numbers >> np.uint64(7 * k)).astype(np.uint8) & _DIGIT
-        if k + 1 < width:
-            more = (numbers >= np.uint64(1 << 7 * (k + 1))).view(np.uint8)
-            digits |= more << _MORE
-            used += more
-        columns[:, k] = digits
-    return columns, used
 
 
 def wide_varint(number: int, width: int) -> bytes:
