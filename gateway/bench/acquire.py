@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Final
 
 from gateway.bench.limit import raw_sockets, raw_sockets_pipelined
-from gateway.bench.measured import Measured
+from gateway.bench.measured import ROUNDS, Measured, best
 from gateway.bench.peers import libmodbus, pymodbus, pymodbus_on_our_loop
 from gateway.bench.reader import connector, read
 from gateway.clock import loop_factory
@@ -26,10 +26,6 @@ _POLL_S: Final = 0.001
 """Less than a poll takes, so the next begins at once."""
 
 
-_ROUNDS: Final = 3
-"""Every way has its turn so often, and the best of them counts: others at work on the machine only make it worse."""
-
-
 def measure(ports: Sequence[int], values: int, duration_s: float) -> list[Measured | None]:
     """Return what the least loops in Python, libmodbus, pymodbus, and our connector cost; None: not on this machine."""
     ways: list[Callable[[Sequence[int], int, float], Measured | None]] = [
@@ -40,12 +36,7 @@ def measure(ports: Sequence[int], values: int, duration_s: float) -> list[Measur
         pymodbus_on_our_loop,
         *(partial(_ours, name, **options) for name, options in IN_FLIGHT.items()),
     ]
-    rounds = [[way(ports, values, duration_s / _ROUNDS) for way in ways] for _ in range(_ROUNDS)]
-    return [_best(found) for found in zip(*rounds, strict=True)]
-
-
-def _best(found: Sequence[Measured | None]) -> Measured | None:
-    return min((one for one in found if one), key=lambda one: one.cpu_per_million, default=None)
+    return best([[way(ports, values, duration_s / ROUNDS) for way in ways] for _ in range(ROUNDS)])
 
 
 def _ours(name: str, ports: Sequence[int], values: int, duration_s: float, **options: Any) -> Measured:

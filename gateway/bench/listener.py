@@ -1,7 +1,8 @@
 """An MQTT subscriber that counts what arrives, how old it is, and what is missing. A process of its own.
 
 It prints one JSON object: messages, values, seconds from the first message to the last, percentiles of the age of the
-values in ms, and sequence numbers that were missing or came twice.
+values in ms, from the moment the device began to answer and from when the last of its answers was there to be decoded,
+and sequence numbers that were missing or came twice.
 """
 
 import asyncio
@@ -28,6 +29,7 @@ class Tally:
     first_s: float = 0.0
     last_s: float = 0.0
     ages_ms: list[float] = field(default_factory=list)
+    waits_ms: list[float] = field(default_factory=list)
     newest: dict[str, int] = field(default_factory=dict)
     missing: int = 0
     repeated: int = 0
@@ -38,6 +40,8 @@ class Tally:
         if "stamp" in message["tags"]:
             stamp = int(message["values"][message["tags"].index("stamp")])
             self.ages_ms.append((now_ns - stamp) / 1e6)
+        told_us = message["time"]
+        self.waits_ms.append(now_ns / 1e6 - (max(told_us) if isinstance(told_us, list) else told_us) / 1e3)
         sequence, before = message["seq"], self.newest.get(topic)
         if before is not None:
             self.missing += max(0, sequence - before - 1)
@@ -50,12 +54,15 @@ class Tally:
 
     def result(self) -> dict[str, float]:
         p50, p99 = np.percentile(self.ages_ms or [np.nan], [50, 99])
+        decoded_p50, decoded_p99 = np.percentile(self.waits_ms or [np.nan], [50, 99])
         return {
             "messages": self.messages,
             "values": self.values,
             "seconds": self.last_s - self.first_s,
             "p50_ms": float(p50),
             "p99_ms": float(p99),
+            "decoded_p50_ms": float(decoded_p50),
+            "decoded_p99_ms": float(decoded_p99),
             "missing": self.missing,
             "repeated": self.repeated,
         }

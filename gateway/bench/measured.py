@@ -6,10 +6,11 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,18 @@ class Measured:
     @property
     def cpu_per_million(self) -> float:
         return 1e6 * self.cpu_s / max(1, self.values)
+
+
+ROUNDS: Final = 3
+"""Every way has its turn so often, and the best of them counts: others at work on the machine only make it worse."""
+
+
+def best(rounds: Sequence[Sequence[Measured | None]]) -> list[Measured | None]:
+    """Return what cost the least CPU of each way, of rounds that have the same ways in the same order."""
+    return [
+        min((one for one in found if one), key=lambda one: one.cpu_per_million, default=None)
+        for found in zip(*rounds, strict=True)
+    ]
 
 
 async def meanwhile(name: str, values: Callable[[], int], duration_s: float) -> Measured:

@@ -23,6 +23,7 @@ from gateway.ports import free
 class Arrived:
     """What a subscriber saw, and what it cost; nan if unknown.
 
+    Ages are from the moment the device began to answer, and (`decoded`) from when there was all to be decoded.
     CPU is in seconds per million values, memory in MiB: at the end, and at the most.
     """
 
@@ -30,6 +31,8 @@ class Arrived:
     rate: float
     p50_ms: float
     p99_ms: float
+    decoded_p50_ms: float
+    decoded_p99_ms: float
     missing: int
     repeated: int
     gateway_cpu: float
@@ -76,6 +79,8 @@ def measure(name: str, ports: Sequence[int], values: int, poll: str, duration_s:
         rate=seen["values"] / max(seen["seconds"], 1e-9),
         p50_ms=seen["p50_ms"],
         p99_ms=seen["p99_ms"],
+        decoded_p50_ms=seen["decoded_p50_ms"],
+        decoded_p99_ms=seen["decoded_p99_ms"],
         missing=seen["missing"],
         repeated=seen["repeated"],
         gateway_cpu=(after.own_s - before.own_s) / max(millions, 1e-9),

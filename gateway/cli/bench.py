@@ -7,9 +7,9 @@ import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from gateway.bench import acquire, bus, history, i3x, opcua, pipeline, sparkplug, stages
+from gateway.bench import acquire, bus, goals, history, i3x, opcua, pipeline, sparkplug, stages
 from gateway.bench.limit import raw_sockets
 from gateway.bench.measured import Measured
 from gateway.bench.reader import Alone, alone
@@ -69,10 +69,11 @@ def _i3x(args: argparse.Namespace) -> int:
 
 def _sparkplug(args: argparse.Namespace) -> int:
     encoded = sparkplug.measure(args.values + 1, args.seconds)
+    promised = goals.of_sparkplug(encoded)
     if args.json:
-        print(json.dumps({"sparkplug": [dataclasses.asdict(row) for row in encoded]}))
+        print(_listed(sparkplug=encoded, goals=promised))
     else:
-        print("\n".join(sparkplug.table(encoded)))
+        print("\n".join([*sparkplug.table(encoded), *goals.table(promised)]))
     return 0
 
 
@@ -88,8 +89,9 @@ def _history(args: argparse.Namespace) -> int:
 
 def _bus(args: argparse.Namespace) -> int:
     rows = bus.measure(_MESSAGES)
+    promised = goals.of_bus(rows)
     if args.json:
-        print(json.dumps({"bus": [dataclasses.asdict(row) for row in rows]}))
+        print(_listed(bus=rows, goals=promised))
         return 0
     print("messages to the embedded broker, QoS 1; CPU in seconds per million values")
     ours = rows[3]
@@ -97,13 +99,14 @@ def _bus(args: argparse.Namespace) -> int:
     for row in rows:
         ratio = row.cpu_per_million / ours.cpu_per_million
         print(f"{row.name:38}{row.rate:>12,.0f}{row.cpu_per_million:>9.3f}{ratio:>12.2f}")
+    print("\n".join(goals.table(promised)))
     return 0
 
 
 def _opcua(args: argparse.Namespace) -> int:
     compared = opcua.measure(args.seconds)
     if args.json:
-        print(json.dumps({"opcua": [dataclasses.asdict(one) for one in compared]}))
+        print(_listed(opcua=compared))
     else:
         print("an OPC UA server that answers from memory; CPU in seconds per million values")
         print("\n".join(line for one in compared for line in _compared_table(one)))
@@ -128,12 +131,15 @@ def _modbus(args: argparse.Namespace) -> int:
             by_themselves = alone(ports, args.values, seconds(args.poll), args.seconds)
         if args.what in ("all", "pipeline", "scale"):
             arrived = [_arrived(args, ports, name, poll, Path(folder)) for name, poll in rounds]
+    promised = [*(goals.of_stages(cost[1:]) if cost else ()), *(goals.of_pipeline(arrived[0]) if arrived else ())]
     if args.json:
-        print(_json(readers, cost, arrived, by_themselves))
+        found = [row for row in readers if row]
+        alone_ = [by_themselves] if by_themselves else []
+        print(_listed(modbus=found, stages=cost, pipeline=arrived, alone=alone_, goals=promised))
     else:
         print(f"{args.devices} Modbus devices x {args.values + 1} values; CPU in seconds per million values")
-        tables = (_readers_table(readers), _stages_table(cost), _pipeline_table(arrived), _alone_line(by_themselves))
-        print("\n".join(line for table in tables for line in table))
+        tables = [_readers_table(readers), _stages_table(cost), _pipeline_table(arrived), _alone_line(by_themselves)]
+        print("\n".join(line for table in [*tables, goals.table(promised)] for line in table))
     return 1 if any(row.missing for row in arrived) else 0
 
 
@@ -159,14 +165,9 @@ def _arrived(args: argparse.Namespace, ports: Sequence[int], name: str, poll: st
     return pipeline.measure(name, ports, args.values, poll, args.seconds, place)
 
 
-def _json(
-    readers: Sequence[Measured | None],
-    cost: Sequence[Measured],
-    arrived: Sequence[pipeline.Arrived],
-    by_themselves: Alone | None,
-) -> str:
-    parts = {"modbus": readers, "stages": cost, "pipeline": arrived, "alone": [by_themselves]}
-    return json.dumps({name: [dataclasses.asdict(row) for row in rows if row] for name, rows in parts.items()})
+def _listed(**parts: Sequence[Any]) -> str:
+    """Rows by what they are of, as JSON."""
+    return json.dumps({name: [dataclasses.asdict(row) for row in rows] for name, rows in parts.items()})
 
 
 def _readers_table(rows: Sequence[Measured | None]) -> list[str]:
@@ -233,10 +234,12 @@ def _stages_table(cost: Sequence[Measured]) -> list[str]:
 def _pipeline_table(arrived: Sequence[pipeline.Arrived]) -> list[str]:
     if not arrived:
         return []
-    head = f"{'device to MQTT subscriber':26}{'values/s':>12}{'p50 ms':>9}{'p99 ms':>9}{'missing':>9}"
+    head = f"{'device to MQTT subscriber':26}{'values/s':>12}{'p50 ms':>9}{'p99 ms':>9}{'decoded':>9}{'p99 ms':>9}"
+    head += f"{'missing':>9}"
     lines = ["", head + f"{'gateway':>9}{'cores':>7}{'broker':>9}{'cores':>7}{'RSS MiB':>9}{'at most':>9}"]
     return lines + [
-        f"{end.name:26}{end.rate:>12,.0f}{end.p50_ms:>9.2f}{end.p99_ms:>9.2f}{end.missing:>9}"
+        f"{end.name:26}{end.rate:>12,.0f}{end.p50_ms:>9.2f}{end.p99_ms:>9.2f}"
+        f"{end.decoded_p50_ms:>9.2f}{end.decoded_p99_ms:>9.2f}{end.missing:>9}"
         f"{end.gateway_cpu:>9.3f}{end.cores:>7.2f}{end.broker_cpu:>9.3f}{end.broker_cores:>7.2f}"
         f"{end.rss_mib:>9.0f}{end.peak_mib:>9.0f}"
         for end in arrived

@@ -63,6 +63,12 @@ def test_the_bench_measures_every_stage_and_loses_nothing() -> None:
         "connector, 1 in flight", "connector, pipelined",
     ]  # fmt: skip
     assert all(row["values"] > 0 and row["cpu_s"] > 0 for name in ("modbus", "stages") for row in figures[name])
+    goals = {goal["name"]: goal["figure"] for goal in figures["goals"]}
+    assert [*goals] == [
+        "all stages, times acquisition alone", "decoded to subscriber, p50 ms", "decoded to subscriber, p99 ms",
+    ]  # fmt: skip
+    assert goals["all stages, times acquisition alone"] > 1
     paced, flat_out = figures["pipeline"]
+    assert 0 < paced["decoded_p50_ms"] <= paced["p50_ms"]
     assert paced["missing"] == flat_out["missing"] == 0
     assert flat_out["rate"] > paced["rate"] > 0

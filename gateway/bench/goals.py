@@ -1,0 +1,63 @@
+"""What the product promises to cost, beside what was measured.
+
+Other work on the machine moves times in ms most, CPU less, ratios of one run least.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.bench.measured import Measured
+from gateway.bench.pipeline import Arrived
+from gateway.bench.sparkplug import Encoded
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A figure and its bound; `least` says that it must not be below, else it must not be above."""
+
+    name: str
+    figure: float
+    bound: float
+    least: bool = False
+
+    @property
+    def met(self) -> bool:
+        return self.figure >= self.bound if self.least else self.figure <= self.bound
+
+
+def of_bus(rows: Sequence[Measured]) -> list[Goal]:
+    """Return the goals of messages; the rows are those of bench/bus.py, by name."""
+    cpu = {row.name: row.cpu_per_million for row in rows}
+    goals = [Goal("1,000 readings encoded, CPU s per million", cpu["batches of 1,000 values, encoded"], 0.06)]
+    if paho := cpu.get("per tag, paho"):
+        goals.append(Goal("per tag, times less CPU than paho", paho / cpu["per tag, published"], 20, least=True))
+    return goals
+
+
+def of_sparkplug(rows: Sequence[Encoded]) -> list[Goal]:
+    """Return the goal of Sparkplug, which is for the kind of value that costs most."""
+    return [Goal("Sparkplug by templates, CPU s per million", max(row.cpu for row in rows), 0.1)]
+
+
+def of_stages(rows: Sequence[Measured]) -> list[Goal]:
+    """Return the goal of the whole pipeline; the rows are those of bench/stages.py, each with a stage more."""
+    return [Goal("all stages, times acquisition alone", rows[-1].cpu_per_million / rows[0].cpu_per_million, 4)]
+
+
+def of_pipeline(paced: Arrived) -> list[Goal]:
+    """Return the goals of the way to a subscriber, at a pace that is not as fast as it can."""
+    return [
+        Goal("decoded to subscriber, p50 ms", paced.decoded_p50_ms, 1),
+        Goal("decoded to subscriber, p99 ms", paced.decoded_p99_ms, 10),
+    ]
+
+
+def table(goals: Sequence[Goal]) -> list[str]:
+    """Return the goals as lines of text."""
+    if not goals:
+        return []
+    lines = ["", f"{'goals':46}{'measured':>10}{'goal':>14}"]
+    for goal in goals:
+        bound = f"{'at least' if goal.least else 'at most'} {goal.bound:g}"
+        lines.append(f"{goal.name:46}{goal.figure:>10.3g}{bound:>14}  {'met' if goal.met else 'MISSED'}")
+    return lines
