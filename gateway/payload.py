@@ -134,7 +134,7 @@ def parse(payload: bytes) -> Message:
     if not all(isinstance(column, list) and len(column) == n for column in columns):
         raise ValueError("not a batch message: its columns differ in length or are none")
     numbers = (boot, sequence, *time, *status)
-    if not (all(type(x) is int for x in numbers) and all(type(x) is str for x in (gateway, *tags))):
+    if set(map(type, numbers)) != {int} or set(map(type, (gateway, *tags))) != {str}:
         raise ValueError("not a batch message: a number or a name is none")
     if type(historical) is not bool:
         raise ValueError("not a batch message: historical is true or false")

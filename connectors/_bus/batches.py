@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
-from connectors._bus.columns import Columns, essence, retained
+from connectors._bus.columns import Columns, essence, newest_us, retained
 from connectors._bus.listening import listen
 from connectors._bus.numbering import Numbering, Turn, stretches
 from connectors._bus.options import DeviceOptions
@@ -56,7 +56,7 @@ class Batches:
         self._numbering = Numbering.recalled(known, books.counts)
         self._gateway = str(known.get("gateway", ""))
         self._stored_ns = known.get("at_ns")
-        self._offline = False
+        self._online: dict[str, bool] = {}
         self._had: set[int] = set()
         self._columns: dict[tuple[str, ...], Columns] = {}
         self._silent: set[str] = set()
@@ -67,8 +67,8 @@ class Batches:
             records = await self._device.past.received(self._stored_ns - _DOUBT_NS)
             self._had = {essence(record.batches) for record in records}
             self._stored_ns = None
-        self._offline = False
-        self._expect_all()
+        self._online.clear()
+        self._silent = set(self._wanted)
         if self._numbering.missing:
             self._gap.set()
 
@@ -80,13 +80,16 @@ class Batches:
 
     def hear(self, messages: Sequence[Heard], emit: Emit) -> None:
         for message in messages:
-            below = message.topic.removeprefix(f"{self._gateways}/{self._gateway}/")
-            if message.topic == self._topic or below == f"replayed/{self._reply}/{self._asset}/_batch":
+            if message.topic == self._topic:
                 self._batch(message, emit)
-            elif below == f"replayed/{self._reply}":
-                self._replayed(_fields(message.payload))
-            elif below == "status":
-                self._status(_fields(message.payload), emit)
+            elif message.topic.startswith(f"{self._gateways}/"):
+                gateway, _, what = message.topic.removeprefix(f"{self._gateways}/").partition("/")
+                if what == f"replayed/{self._reply}/{self._asset}/_batch":
+                    self._batch(message, emit)
+                elif what == f"replayed/{self._reply}":
+                    self._replayed(_fields(message.payload))
+                elif what == "status":
+                    self._status(gateway, _fields(message.payload).get("online"), emit)
 
     async def tend(self, mqtt: Mqtt, emit: Emit) -> None:
         """Ask for what is missing, keep in mind what is stored, and look after what is silent."""
@@ -134,7 +137,7 @@ class Batches:
             if self._gateway:
                 self._books.remarks.say(self._topic, f"is of {message.gateway} now, and was of {self._gateway}")
             self._gateway, self._numbering = message.gateway, Numbering(self._books.counts)
-        turn = self._numbering.take(message.boot, message.sequence, max(message.time_us, default=0))
+        turn = self._numbering.take(message.boot, message.sequence, newest_us(message))
         if turn is Turn.NEXT:
             self._silent.difference_update(self._columns_of(message).names)
         return turn
@@ -160,15 +163,20 @@ class Batches:
         self._answered.set()
         self._moved.set()
 
-    def _status(self, said: Mapping[str, Any], emit: Emit) -> None:
-        """Take what the other gateway says of itself, or its last will."""
-        offline, self._offline = self._offline, said.get("online") is False
-        if self._offline and not offline:
-            self._books.remarks.say(f"gateway {self._gateway}", "it is offline: start it, or look at its network")
-            self._expect_all()
+    def _status(self, gateway: str, online: Any, emit: Emit) -> None:
+        """Take what a gateway says of itself, or its last will."""
+        before = self._online.get(gateway)
+        if not isinstance(online, bool) or online is before:
+            return
+        self._online[gateway] = online
+        if gateway != self._gateway:
+            return
+        if not online:
+            self._books.remarks.say(f"gateway {gateway}", "it is offline: start it, or look at its network")
+            self._silent = set(self._wanted)
             self._emit_bad(self._wanted, Quality.BAD_NO_COMMUNICATION, emit)
-        elif offline and not self._offline:
-            self._books.remarks.over(f"gateway {self._gateway}")
+        elif before is False:
+            self._books.remarks.over(f"gateway {gateway}")
             self._back.set()
 
     # --- without a message ----------------------------------------------------------------
@@ -178,6 +186,9 @@ class Batches:
         patience_s = _ANSWER_S
         while True:
             await self._gap.wait()
+            if not self._numbering.missing:
+                self._gap.clear()
+                continue
             stretch = list(self._numbering.missing[0])
             self._answered.clear()
             request = {"id": "r", "reply": self._reply, "asset": self._asset, "first": stretch[0], "last": stretch[1]}
@@ -185,9 +196,7 @@ class Batches:
             with suppress(TimeoutError):
                 async with asyncio.timeout(patience_s):
                     await self._answered.wait()
-            if not self._numbering.missing:
-                self._gap.clear()
-            elif self._numbering.missing[0] == stretch:
+            if self._numbering.missing[:1] == [stretch]:
                 patience_s = min(2 * patience_s, _ANSWER_S_MAX)
                 await asyncio.sleep(_ANSWER_S)
             else:
@@ -213,19 +222,22 @@ class Batches:
             except TimeoutError:
                 raise TimeoutError(f"no message on {self._topic} within {stale_s:g} s") from None
 
-    def _expect_all(self) -> None:
-        self._silent = set(self._wanted)
-
     async def _look_up(self, emit: Emit) -> None:
-        """Tell of tags that did not change since we listen what their retained topics say of them."""
-        if not self._silent or self._offline:
+        """Tell of tags that did not change since we listen what their retained topics say of them.
+
+        It is how things are if their gateway is online, and how they have been if that is not known.
+        """
+        online = self._online.get(self._gateway)
+        if not self._silent or online is False:
             return
         heard: Sequence[Heard] = ()
         with suppress(OSError):
             heard = await listen(self._device.url, f"{self._options.batch}/#", quiet_s=_QUIET_S, longest_s=_ANSWER_S)
         prefix, silent = f"{self._options.batch}/", self._silent  # fewer than before: we have listened meanwhile
         said = {m.topic.removeprefix(prefix): m.payload for m in heard if m.retained and m.topic.startswith(prefix)}
-        told, batches = retained({name: said[name] for name in sorted(silent & said.keys())}, self._wanted)
+        told, batches = retained(
+            {name: said[name] for name in sorted(silent & said.keys())}, self._wanted, fresh=bool(online)
+        )
         silent -= told
         emit(*batches)
         if silent:

@@ -288,11 +288,12 @@ async def test_messages_that_are_none_do_not_stop_those_that_are(caplog: pytest.
         reader.speaker.batch(status=[-1] * 5)
         reader.speaker.batch(values=[1.5])
         reader.speaker.batch(time=2**70)
+        reader.speaker.batch(time=time.time_ns())  # microseconds are wanted
         reader.speaker.publish(f"{brokers.GATEWAY}/status", b'"?"')
         reader.speaker.values["temperature"] = 33.0
         reader.speaker.batch()
         await reader.until("temperature", 33.0)
-    assert reader.counts["malformed"] == 8
+    assert reader.counts["malformed"] == 9
     assert sum("a message is not used" in record.getMessage() for record in caplog.records) == 1
 
 
@@ -310,6 +311,16 @@ async def test_a_gateway_that_is_offline_makes_its_tags_bad_and_back_they_are_lo
         assert reader.readings("temperature")[-1][1] == 1_767_592_800_123
         await reader.until("running", None, "BadWaitingForInitialData")
     assert not any("offline" in remark for remark in reader.remarks)
+
+
+async def test_what_a_gateway_has_retained_is_uncertain_if_nobody_knows_whether_it_is_there() -> None:
+    def before(speaker: brokers.Speaker) -> None:
+        told = {"value": 55.5, "timestamp": "2026-01-05T06:00:00.123456Z", "quality": "good"}
+        speaker.publish(f"{brokers.ASSET}/temperature", json.dumps(told), retain=True)
+
+    async with reading(COLUMNS, before=before, batch=brokers.ASSET) as reader:
+        await reader.until("temperature", 55.5, "UncertainLastUsableValue")
+        await reader.until("running", None, "BadWaitingForInitialData")
 
 
 async def test_a_gateway_that_lost_its_journal_is_followed() -> None:
