@@ -17,7 +17,7 @@ from gateway.clock import SystemClock
 from gateway.contracts import Device, DeviceError
 from gateway.model import Batch, Quality, Tag
 from gateway.model.quality import name as words
-from tests import brokers, edge, servers
+from tests import edge, servers, speakers
 from tests.conformance.test_connectors import PATIENCE_S, Heard
 
 T0_MS = 1_767_592_800_000
@@ -26,7 +26,7 @@ T0_MS = 1_767_592_800_000
 class Reader:
     """A connector on a broker where somebody speaks, and what it has told."""
 
-    def __init__(self, speaker: brokers.Speaker, tags: dict[str, dict[str, Any]], **device: Any) -> None:
+    def __init__(self, speaker: speakers.Speaker, tags: dict[str, dict[str, Any]], **device: Any) -> None:
         self.speaker = speaker
         self.names = list(tags)
         one = Device(
@@ -75,7 +75,7 @@ def _columns(batch: Batch) -> tuple[Any, ...]:
 async def reading(
     tags: dict[str, dict[str, Any]], *, before: Any = None, broker: Any = servers.mosquitto, **device: Any
 ) -> AsyncIterator[Reader]:
-    async with brokers.speaker(broker) as speaker:
+    async with speakers.speaker(broker) as speaker:
         if before is not None:
             before(speaker)
         reader = Reader(speaker, tags, **device)
@@ -136,7 +136,7 @@ async def test_values_that_are_none_and_those_that_are_too_large(caplog: pytest.
 
 
 async def test_a_retained_message_is_not_taken_for_fresh() -> None:
-    def before(speaker: brokers.Speaker) -> None:
+    def before(speaker: speakers.Speaker) -> None:
         speaker.publish("hall/t", "20.5", retain=True)
         speaker.publish("hall/air", json.dumps({"v": 7, "ts": T0_MS}), retain=True)
 
@@ -226,7 +226,7 @@ def locked(folder: Path) -> Any:
 
 async def test_a_broker_that_does_not_let_us_in_says_so(tmp_path: Path) -> None:
     with locked(tmp_path) as broker:
-        reader = Reader(brokers.Speaker(broker), HALL)
+        reader = Reader(speakers.Speaker(broker), HALL)
         with pytest.raises(DeviceError, match="the broker refused") as caught:
             await reader.connector.run(reader.heard)
     assert caught.value.quality == Quality.BAD_USER_ACCESS_DENIED
@@ -240,7 +240,7 @@ COLUMNS: dict[str, dict[str, Any]] = {"temperature": {}, "running": {}}
 @asynccontextmanager
 async def batches(tags: dict[str, dict[str, Any]] = COLUMNS, **more: Any) -> AsyncIterator[Reader]:
     """A reader that has heard at least one batch message."""
-    async with reading(tags, batch=brokers.ASSET, **more) as reader:
+    async with reading(tags, batch=speakers.ASSET, **more) as reader:
         while not any(row[2] == "Good" for row in reader.readings("temperature")):
             reader.speaker.batch()
             await asyncio.sleep(0.02)
@@ -262,11 +262,11 @@ async def test_what_is_missing_is_asked_for_and_taken_once() -> None:
         speaker.sequence += 3  # two of them come again, one is gone
         speaker.values["temperature"] = 99.0
         again = speaker.batch()
-        speaker.publish(f"{brokers.ASSET}/_batch", again)
+        speaker.publish(f"{speakers.ASSET}/_batch", again)
         await until(lambda: any(topic.endswith("/replay") for topic, _ in speaker.heard))
         request = json.loads(next(payload for topic, payload in speaker.heard if topic.endswith("/replay")))
         assert (request["first"], request["last"], request["asset"]) == (first, first + 2, "acme/dresden/line1/filler")
-        replayed = f"{brokers.GATEWAY}/replayed/{request['reply']}"
+        replayed = f"{speakers.GATEWAY}/replayed/{request['reply']}"
         for sequence in (first, first + 1, first):
             message = json.loads(again) | {"seq": sequence, "values": [float(sequence), 0, "0", False, ""]}
             speaker.publish(f"{replayed}/{request['asset']}/_batch", json.dumps(message))
@@ -283,13 +283,13 @@ async def test_what_is_missing_is_asked_for_and_taken_once() -> None:
 async def test_messages_that_are_none_do_not_stop_those_that_are(caplog: pytest.LogCaptureFixture) -> None:
     async with batches() as reader:
         for payload in (b"{}", b"\xff", b"[1]", b'{"v":1}'):
-            reader.speaker.publish(f"{brokers.ASSET}/_batch", payload)
+            reader.speaker.publish(f"{speakers.ASSET}/_batch", payload)
         reader.speaker.batch(time="now")
         reader.speaker.batch(status=[-1] * 5)
         reader.speaker.batch(values=[1.5])
         reader.speaker.batch(time=2**70)
         reader.speaker.batch(time=time.time_ns())  # microseconds are wanted
-        reader.speaker.publish(f"{brokers.GATEWAY}/status", b'"?"')
+        reader.speaker.publish(f"{speakers.GATEWAY}/status", b'"?"')
         reader.speaker.values["temperature"] = 33.0
         reader.speaker.batch()
         await reader.until("temperature", 33.0)
@@ -301,12 +301,12 @@ async def test_a_gateway_that_is_offline_makes_its_tags_bad_and_back_they_are_lo
     async with batches() as reader:
         speaker = reader.speaker
         told = {"value": 55.5, "timestamp": "2026-01-05T06:00:00.123456Z", "quality": "good"}
-        speaker.publish(f"{brokers.ASSET}/temperature", json.dumps(told), retain=True)
-        speaker.publish(f"{brokers.ASSET}/running", '{"value":null}', retain=True)
-        speaker.publish(f"{brokers.GATEWAY}/status", '{"online":false}', retain=True)
+        speaker.publish(f"{speakers.ASSET}/temperature", json.dumps(told), retain=True)
+        speaker.publish(f"{speakers.ASSET}/running", '{"value":null}', retain=True)
+        speaker.publish(f"{speakers.GATEWAY}/status", '{"online":false}', retain=True)
         await reader.until("temperature", None, "BadNoCommunication")
         assert any("gateway gw1: it is offline" in remark for remark in reader.remarks)
-        speaker.publish(f"{brokers.GATEWAY}/status", '{"online":true}', retain=True)
+        speaker.publish(f"{speakers.GATEWAY}/status", '{"online":true}', retain=True)
         await reader.until("temperature", 55.5)  # it did not change, so no batch message has it
         assert reader.readings("temperature")[-1][1] == 1_767_592_800_123
         await reader.until("running", None, "BadWaitingForInitialData")
@@ -314,11 +314,11 @@ async def test_a_gateway_that_is_offline_makes_its_tags_bad_and_back_they_are_lo
 
 
 async def test_what_a_gateway_has_retained_is_uncertain_if_nobody_knows_whether_it_is_there() -> None:
-    def before(speaker: brokers.Speaker) -> None:
+    def before(speaker: speakers.Speaker) -> None:
         told = {"value": 55.5, "timestamp": "2026-01-05T06:00:00.123456Z", "quality": "good"}
-        speaker.publish(f"{brokers.ASSET}/temperature", json.dumps(told), retain=True)
+        speaker.publish(f"{speakers.ASSET}/temperature", json.dumps(told), retain=True)
 
-    async with reading(COLUMNS, before=before, batch=brokers.ASSET) as reader:
+    async with reading(COLUMNS, before=before, batch=speakers.ASSET) as reader:
         await reader.until("temperature", 55.5, "UncertainLastUsableValue")
         await reader.until("running", None, "BadWaitingForInitialData")
 
@@ -337,8 +337,8 @@ async def test_a_gateway_that_lost_its_journal_is_followed() -> None:
 
 
 async def test_a_gateway_that_falls_silent_is_a_timeout() -> None:
-    async with brokers.speaker() as speaker:
-        reader = Reader(speaker, COLUMNS, batch=brokers.ASSET, stale="300ms")
+    async with speakers.speaker() as speaker:
+        reader = Reader(speaker, COLUMNS, batch=speakers.ASSET, stale="300ms")
         with pytest.raises(TimeoutError, match=r"no message on uns/.*/_batch within 0\.3 s"):
             await reader.connector.run(reader.heard)
 
@@ -346,7 +346,7 @@ async def test_a_gateway_that_falls_silent_is_a_timeout() -> None:
 # --- edge nodes ---------------------------------------------------------------------------
 
 
-def say(speaker: brokers.Speaker, said: edge.Said) -> None:
+def say(speaker: speakers.Speaker, said: edge.Said) -> None:
     speaker.publish(said.topic, said.payload.SerializeToString(), qos=said.qos, retain=said.retained)
 
 

@@ -16,7 +16,7 @@ from gateway.clock import SystemClock
 from gateway.contracts import Connector, Describe, Device, DeviceError, nobody_asks
 from gateway.model import Batch, Tag
 from gateway.plugins import Protocols
-from tests import brokers, servers
+from tests import servers, speakers
 
 PATIENCE_S = 15.0
 _PAUSE_S = 0.05
@@ -55,7 +55,7 @@ async def _modbus() -> AsyncIterator[servers.ModbusRig]:
         yield rig
 
 
-async def _set_value(rig: brokers.Speaker, value: float) -> None:
+async def _set_value(rig: speakers.Speaker, value: float) -> None:
     rig.values["temperature"] = value
 
 
@@ -96,7 +96,7 @@ RIGS = {
     ),
     "sensors": Rig(
         scheme="mqtt",
-        server=lambda: brokers.speaker(say=brokers.Speaker.sensors),
+        server=lambda: speakers.speaker(say=speakers.Speaker.sensors),
         url=lambda rig: rig.url,
         device={"timeout": "500ms"},
         tags={
@@ -112,9 +112,9 @@ RIGS = {
     ),
     "batches, embedded broker": Rig(
         scheme="mqtt",
-        server=lambda: brokers.speaker(servers.nats, brokers.Speaker.batch),
+        server=lambda: speakers.speaker(servers.nats, speakers.Speaker.batch),
         url=lambda rig: rig.url,
-        device={"timeout": "500ms", "batch": brokers.ASSET},
+        device={"timeout": "500ms", "batch": speakers.ASSET},
         tags={"temperature": {}, "count": {}, "big": {"type": "integer"}, "running": {}, "recipe": {}},
         expected={"temperature": 20.5, "count": 7, "big": 2**64 - 1, "running": True, "recipe": "Grüße"},
         missing={"name": "nothing"},
@@ -122,7 +122,7 @@ RIGS = {
     ),
     "sparkplug": Rig(
         scheme="mqtt",
-        server=lambda: brokers.speaker(say=brokers.Speaker.edge_node),
+        server=lambda: speakers.speaker(say=speakers.Speaker.edge_node),
         url=lambda rig: rig.url,
         device={"timeout": "500ms", "sparkplug": "g/n/press"},
         tags={"temperature": {}, "count": {}, "big": {}, "running": {}, "recipe": {}},

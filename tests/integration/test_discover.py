@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests import brokers
+from tests import speakers
 from tests.integration.process import command
 from tests.servers import free_port, modbus_units
 
@@ -129,12 +129,12 @@ def test_units_that_are_none_are_told(units: str) -> None:
     assert "write --units such as 1-10,255" in done.stderr
 
 
-def whole_plant(speaker: brokers.Speaker) -> None:
+def whole_plant(speaker: speakers.Speaker) -> None:
     """A gateway that says what its tags are and one that does not, an edge node, and sensors of several kinds."""
     speaker.batch()
     tags = {"temperature": {"unit": "Cel", "range": [0, 100], "description": "of the bowl", "source": "holding:1"}}
-    speaker.publish(f"{brokers.ASSET}/_meta", json.dumps({"v": 1, "tags": tags}), retain=True)
-    speaker.publish(f"{brokers.ASSET}/temperature", '{"value":1}', retain=True)
+    speaker.publish(f"{speakers.ASSET}/_meta", json.dumps({"v": 1, "tags": tags}), retain=True)
+    speaker.publish(f"{speakers.ASSET}/temperature", '{"value":1}', retain=True)
     speaker.publish("site/acme/dresden/line2/press/_batch", json.dumps({"tags": ["force", "a/b"], "values": [1, 2]}))
     speaker.reborn = True
     speaker.edge_node()
@@ -144,7 +144,7 @@ def whole_plant(speaker: brokers.Speaker) -> None:
 
 
 async def test_what_is_heard_on_a_broker_is_ready_for_a_configuration(tmp_path: Path) -> None:
-    async with brokers.speaker(say=whole_plant) as speaker:
+    async with speakers.speaker(say=whole_plant) as speaker:
         done = await discover(speaker.url, "--timeout", "1")
     assert done.returncode == 0, done.stderr
     assert "4 devices on 10 topics that were heard in " in done.stdout
@@ -153,7 +153,7 @@ async def test_what_is_heard_on_a_broker_is_ready_for_a_configuration(tmp_path: 
     checked = await asyncio.to_thread(command, "check", str(path))
     assert checked.returncode == 0, checked.stderr
     devices = yaml.safe_load(done.stdout)["devices"]
-    assert devices["line1-filler"]["batch"] == brokers.ASSET
+    assert devices["line1-filler"]["batch"] == speakers.ASSET
     assert devices["line1-filler"]["tags"] == {
         "temperature": {"unit": "Cel", "range": [0, 100], "description": "of the bowl"}
     }
@@ -170,7 +170,7 @@ async def test_what_is_heard_on_a_broker_is_ready_for_a_configuration(tmp_path: 
 
 async def test_what_it_prints_of_a_broker_can_be_read(tmp_path: Path) -> None:
     """And of what cannot, it is said why."""
-    async with brokers.speaker(say=brokers.Speaker.sensors) as speaker:
+    async with speakers.speaker(say=speakers.Speaker.sensors) as speaker:
         done = await discover(speaker.url, "--timeout", "0.5")
         more = "      nothing: {topic: hall/nothing}\n      air: {topic: hall/air, type: number}\n"
         path = tmp_path / "plant.yaml"
