@@ -50,7 +50,11 @@ class Speaker:
         self.broker.kill()
 
     def publish(self, topic: str, payload: str | bytes, *, retain: bool = False, qos: int = 1) -> None:
-        self.client.publish(topic, payload, qos=qos, retain=retain)
+        self._last = self.client.publish(topic, payload, qos=qos, retain=retain)
+
+    async def confirmed(self) -> None:
+        """Wait until the broker has what was published so far."""
+        await asyncio.to_thread(self._last.wait_for_publish, 10)
 
     # --- what is said ---------------------------------------------------------------------
 

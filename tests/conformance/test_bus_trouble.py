@@ -78,6 +78,7 @@ async def reading(
     async with speakers.speaker(broker) as speaker:
         if before is not None:
             before(speaker)
+            await speaker.confirmed()
         reader = Reader(speaker, tags, **device)
         async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
             task = tasks.create_task(reader.connector.run(reader.heard))
