@@ -143,11 +143,11 @@ class Topics:
         if timed and reading.time == sensor.time and values.same(reading.value, sensor.value) and not sensor.overtaken:
             self._books.counts["repeated"] += 1
             return None
-        sensor.overtaken = False
         if timed and reading.time < sensor.time:
             self._books.counts["late"] += 1
             return _Reading(sensor, reading.time, reading.value, reading.quality, late=True)
-        if reading.quality < BAD:
+        sensor.overtaken = bool(reading.quality >= BAD)
+        if not sensor.overtaken:
             sensor.known, sensor.time, sensor.value = True, reading.time, reading.value
             sensor.numeric = sensor.numeric or isinstance(reading.value, float)
         return reading

@@ -136,6 +136,15 @@ async def test_values_that_are_none_and_those_that_are_too_large(caplog: pytest.
     assert (reader.counts["malformed"], reader.counts["too_large"]) == (1, 1)
 
 
+async def test_a_message_without_a_value_is_a_message() -> None:
+    tags = {"gone": {"topic": "hall/gone"}, "never": {"topic": "hall/never"}}
+    async with sensors(tags, timeout="2s") as reader:
+        reader.speaker.publish("hall/gone", "")
+        await reader.until("never", None, "BadWaitingForInitialData")
+    assert [row[2] for row in reader.readings("gone")] == ["BadNoDataAvailable"]
+    assert [remark.split(":")[0] for remark in reader.remarks] == ["never"]
+
+
 async def test_a_retained_message_is_not_taken_for_fresh() -> None:
     def before(speaker: speakers.Speaker) -> None:
         speaker.publish("hall/t", "20.5", retain=True)
