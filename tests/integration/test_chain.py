@@ -75,8 +75,12 @@ async def through_the_broker_and_kills(
         await asyncio.to_thread(until_more, first, 50)
         second = await asyncio.to_thread(GatewayProcess, two)
         await more()
-    await asyncio.to_thread(compare, first, second, subscriber)
-    assert second.metric("gateway_device_lost_messages_total", device="one") == 0
+    try:
+        await asyncio.to_thread(compare, first, second, subscriber)
+        assert second.metric("gateway_device_lost_messages_total", device="one") == 0
+    except BaseException:
+        second.kill()
+        raise
     code, errors = await asyncio.to_thread(second.stop)
     assert code == 0, errors
 
