@@ -1,6 +1,6 @@
 """What the application hands to the API: views of the plant, and one door through which a tag may be written."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -8,6 +8,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.config import Finding
+from gateway.config.change import Change
+from gateway.config.versions import Version
 from gateway.model import Batch, Catalog
 
 
@@ -137,6 +140,42 @@ class Written(Protocol):
     def read_back(self) -> Any: ...
 
 
+class Trial(Protocol):
+    """Devices that have to work again, or a change is rolled back."""
+
+    @property
+    def devices(self) -> Collection[str]: ...
+
+
+class Changes(Protocol):
+    """The configuration, which `authors` may change, and its versions.
+
+    What is planned or applied raises ConfigError for a text that is wrong, ConflictError if somebody else was faster,
+    OSError if it cannot be kept; versions that are not kept are a KeyError.
+    """
+
+    @property
+    def file(self) -> str: ...
+    @property
+    def number(self) -> int: ...
+    @property
+    def authors(self) -> Collection[str]: ...
+    @property
+    def trial(self) -> Trial | None: ...
+    @property
+    def findings(self) -> Sequence[Finding]: ...
+
+    async def plan(self, text: str) -> Change: ...
+
+    async def apply(self, text: str, author: str, why: str = "", base: int | None = None) -> Version: ...
+
+    async def rollback(self, number: int, author: str) -> Version: ...
+
+    async def versions(self) -> Sequence[Version]: ...
+
+    def version(self, number: int) -> tuple[Version, str]: ...
+
+
 class Plant(Protocol):
     """The gateway, seen from outside."""
 
@@ -147,6 +186,9 @@ class Plant(Protocol):
     started_ns: int
     catalog: Catalog
     keeps_history: bool
+
+    @property
+    def changes(self) -> Changes | None: ...
 
     @property
     def latest(self) -> Latest: ...

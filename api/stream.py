@@ -56,7 +56,10 @@ async def events(plant: Plant, match: str, since: int) -> AsyncIterator[bytes]:
     """Yield an event whenever something changed after a version, and a comment when nothing does."""
     wanted = _matching(plant, match)
     async with plant.news() as news:
+        generation = plant.catalog.generation
         while True:
+            if generation != plant.catalog.generation:
+                wanted, generation = _matching(plant, match), plant.catalog.generation
             now = plant.latest.now
             changed = wanted[np.isin(wanted, plant.latest.changed(since))] if since >= 0 else wanted
             since = now

@@ -3,7 +3,7 @@
     broker                                       the embedded one, if there is no other
       publisher, retained topics, API, chores    what needs the broker, or only memory
         journal, drains                          end by themselves when the journal is closed and read
-          signals, devices                       leave first
+          signals, devices, changes of them      leave first
 
 Each level is a scope within the one above. Stopping leaves the innermost: the devices are gone, so nothing new comes;
 the journal is closed, the drains hand over what is left, and so on outwards. Nothing is flushed by hand.
@@ -29,10 +29,12 @@ from gateway.bus.bulletin import publish_minutes
 from gateway.bus.publisher import Publisher, Retained
 from gateway.bus.replay import Replay
 from gateway.bus.topics import Topics
+from gateway.changes import Changes, Source
 from gateway.clock import ThreadOffload
 from gateway.config import Config, Document, redacted
 from gateway.contracts import Clock
 from gateway.derive import derive
+from gateway.devices import Devices
 from gateway.drain import drain
 from gateway.historian.history import History
 from gateway.historian.schema import engine
@@ -45,12 +47,11 @@ from gateway.learned import Learned
 from gateway.ledger import Ledger, LedgerFile
 from gateway.mailbox import Mailbox
 from gateway.model import Catalog
-from gateway.plan import plan
-from gateway.plugins import Protocols, signal_kinds
 from gateway.ports import address, listener, until_free
 from gateway.serving import serving
 from gateway.sparkplug import Sparkplug, writers
-from gateway.supervise import Health, keep_device, keep_running, running
+from gateway.supervise import Health, keep_running, running
+from gateway.switch import Switch
 from gateway.view import View
 from gateway.writes import Writes
 
@@ -78,9 +79,14 @@ class Ready:
 
 
 class Gateway:
-    """One gateway process. Raises OSError if a file or port is taken, ConfigError if something cannot be built."""
+    """One gateway process. Raises OSError if a file or port is taken, ConfigError if something cannot be built.
 
-    def __init__(self, config: Config, document: Document, clock: Clock, chance: random.Random) -> None:
+    `source` is where the configuration came from, if it may be changed while it runs.
+    """
+
+    def __init__(
+        self, config: Config, document: Document, clock: Clock, chance: random.Random, source: Source | None = None
+    ) -> None:
         self._config = config.model_copy(update={"devices": {}, "signals": {}})  # the plan has what is needed of them
         self.name = config.id
         self._clock = clock
@@ -95,23 +101,14 @@ class Gateway:
             self.ledger = self._open_ledger(folder / "ledger.db", config.ledger.retention)
             self.journal = Journal(file, self._threads("journal", 1), clock, _limits(config), self.ledger)
             self._learned = Learned(folder / "devices.json")
-            learned = self._learned.load()
-            self.plan = plan(
-                config,
-                document,
-                self.catalog,
-                Protocols(),
-                signal_kinds(),
-                clock,
-                learned,
-                self.journal.stored,
-                self.journal.room,
-                self.journal.past,
-            )
+            self.latest = Latest()
+            self._switch = Switch(self._config, self.catalog, self.latest, self.journal, clock)
+            planned = self._switch.begin(config, document, self._learned.load()).devices
             file.save(self.catalog)
-            self.ledger.begin(file, self.journal, {p.name: p.connector for p in self.plan.devices})
-            self.latest = Latest(len(self.catalog))
+            self.latest.grow(len(self.catalog))
+            self.ledger.begin(file, self.journal, {p.name: p.connector for p in planned})
             self.hub = Hub(self.catalog, self.latest, self.journal)
+            self.devices = Devices(planned, self.hub, self.latest, self.ledger, clock, chance)
             self._work = self._threads("work", 2)
             self._history, self._historian = self._open_history(folder)
             topics = self._topics = Topics(config.bus.root, config.site.path, config.id)
@@ -120,13 +117,13 @@ class Gateway:
             self._retained = Retained(self.publisher, topics, self.catalog, self.latest, config.bus.min_interval)
             self._broker = Broker(*address(config.bus.listen), folder / "broker", folder / "broker.log")
             self._inbox = Mailbox()  # readings on their way to the signals
+            self.changes = self._open_changes(source, config, document.text)
             self._resources = resources.pop_all()
-        self.devices = {p.name: (p, Health(f"device {p.name}")) for p in self.plan.devices}
         self.parts: dict[str, Health] = {}
         self.writes = Writes(
             self.catalog,
             config.site.path,
-            {name: (planned.connector, health) for name, (planned, health) in self.devices.items()},
+            self.devices.connector,
             writers(config),
             clock,
         )
@@ -146,7 +143,9 @@ class Gateway:
                 running(*self._services()),
                 serving(self._api(), http),
                 self._durable(),
-                running(*self._sources()),
+                running(self._signals()),
+                self.devices.running(),
+                running(*self._changing()),
             ):
                 ready(self._ready(http))
                 await stop.wait()
@@ -179,14 +178,11 @@ class Gateway:
         """Keep what connectors learn about their devices."""
         try:
             while True:
-                await self._work(self._learned.store, self._profiles())
+                await self._work(self._learned.store, self.devices.profiles())
                 up()
                 await asyncio.sleep(_REMEMBER_S)
         finally:
-            self._learned.store(self._profiles())
-
-    def _profiles(self) -> Mapping[str, Mapping[str, Any]]:
-        return {name: planned.connector.learned for name, (planned, _) in self.devices.items()}
+            self._learned.store(self.devices.profiles())
 
     @asynccontextmanager
     async def _durable(self) -> AsyncIterator[None]:
@@ -216,29 +212,18 @@ class Gateway:
             drains.append(self._kept("historian", lambda up: drain(history, historian, up, _GATHER_S)))
         return drains
 
-    def _sources(self) -> list[Task]:
-        devices = [
-            keep_device(
-                planned.connector,
-                planned.numbers,
-                self.hub,
-                self.latest,
-                health,
-                clock=self._clock,
-                chance=self._chance,
-                books=self.ledger.accounts[planned.name],
-            )
-            for planned, health in self.devices.values()
-        ]
-        if not self.plan.signals:
-            return devices
-        return [self._kept("signals", self._derive, extra=lambda: {"batches_dropped": self._inbox.dropped}), *devices]
+    def _signals(self) -> Task:
+        return self._kept("signals", self._derive, extra=lambda: {"batches_dropped": self._inbox.dropped})
+
+    def _changing(self) -> list[Task]:
+        changes = self.changes
+        return [self._kept("configuration", changes.run, lambda: changes.counts)] if changes is not None else []
 
     async def _derive(self, up: Callable[[], None]) -> None:
         self.hub.join(self._inbox)
         up()
         try:
-            await derive(self.plan.signals, self._inbox, self.hub, self._work, len(self.catalog))
+            await derive(self._switch.derived, self._inbox, self.hub, self._work)
         finally:
             self.hub.leave(self._inbox)
 
@@ -268,6 +253,7 @@ class Gateway:
             devices=self.devices,
             parts=self.parts,
             writes=self.writes,
+            changes=self.changes,
         )
         return create(view, self._config.api.tokens)
 
@@ -289,6 +275,13 @@ class Gateway:
         )
         return history, sink
 
+    def _open_changes(self, source: Source | None, config: Config, text: str) -> Changes | None:
+        if source is None:
+            return None
+        folder = Path(config.data_dir) / "config"
+        parts = (self._switch, self.devices, self.latest, self._work, self._clock)
+        return Changes(source, config, text, folder, *parts)
+
     def _open_ledger(self, path: Path, retention_s: float) -> Ledger:
         file = LedgerFile(path)
         self._resources.callback(file.close)
@@ -306,7 +299,7 @@ class Gateway:
     def _ready(self, http: socket.socket) -> Ready:
         host, port = http.getsockname()[:2]
         urls = [redacted(url) for url in self._config.bus.addresses()]
-        tags = sum(len(planned.numbers) for planned in self.plan.devices)
+        tags = sum(len(planned.numbers) for planned, _ in self.devices.values())
         return Ready(f"http://{host}:{port}", urls[0], len(self.devices), tags)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -16,17 +17,31 @@ _GATHER_S: Final = 0.05
 """Signals are updated twenty times per second at most; what they tell of takes longer to be true."""
 
 
-async def derive(signals: Sequence[Signal], mailbox: Mailbox, emit: Emit, offload: Offload, tags: int) -> None:
-    """Update the signals with what comes into the mailbox, for ever. `tags` is the number of tags there are.
+@dataclass(slots=True)
+class Derived:
+    """The signals that there are now, and the number of tags; `signals` is replaced as a whole when others come."""
+
+    signals: Sequence[Signal]
+    tags: int
+
+
+async def derive(derived: Derived, mailbox: Mailbox, emit: Emit, offload: Offload) -> None:
+    """Update the signals with what comes into the mailbox, for ever.
 
     Computing happens away from the event loop, once for all that has come meanwhile, and no more often than needed:
     a pass costs the same for the readings of one device and of all. What comes from the history of a device is left
     out: signals have been told of what came after it.
     """
-    masks = [_mask([signal], tags) for signal in signals]
-    wanted = _mask(signals, tags)
+    signals: Sequence[Signal] | None = None
+    masks: list[NDArray[np.bool_]] = []
+    wanted = _mask((), 0)
     while True:
-        batches = join_kinds(b.where(wanted[b.rows]) for b in await mailbox.take() if not b.historical)
+        taken = await mailbox.take()
+        if signals is not derived.signals:
+            signals = derived.signals
+            masks = [_mask([signal], derived.tags) for signal in signals]
+            wanted = _mask(signals, derived.tags)
+        batches = join_kinds(b.where(wanted[b.rows]) for b in taken if not b.historical) if signals else []
         work = [
             (signal, batch.where(mask[batch.tag]))
             for batch in batches

@@ -39,7 +39,7 @@ class Latest:
         """Take the newest reading of each tag in the batch; of equal times the later row wins."""
         if len(batch) == 0:
             return
-        self._grow(int(batch.tag.max()) + 1)
+        self.grow(int(batch.tag.max()) + 1)
         newest, rows = self._newest(batch)
         kind = newest.kind
         self.now += 1
@@ -54,9 +54,20 @@ class Latest:
 
     def read(self, tag: NDArray[np.uint32]) -> list[Batch]:
         """Return the rows of these tags, as one batch per kind of value; tags never read are among the floats."""
-        self._grow(int(tag.max(initial=0)) + 1)
+        self.grow(int(tag.max(initial=0)) + 1)
         kinds = self.kind[tag]
         return [self._rows(Kind(kind), tag[kinds == kind]) for kind in np.unique(kinds)]
+
+    def forget(self, tag: NDArray[np.uint32]) -> None:
+        """Have these tags as if they had never been read."""
+        if len(tag) == 0:
+            return
+        self.grow(int(tag.max()) + 1)
+        self.now += 1
+        never = Latest(1)
+        for name in ("bits", "object", "kind", "time", "quality"):
+            getattr(self, name)[tag] = getattr(never, name)[0]
+        self.version[tag] = self.now
 
     def changed(self, since: int) -> NDArray[np.uint32]:
         """Return the numbers of the tags that were written after this version."""
@@ -64,7 +75,7 @@ class Latest:
 
     def known(self, tag: NDArray[np.uint32]) -> NDArray[np.bool_]:
         """Where a reading, good or bad, has ever come."""
-        self._grow(int(tag.max(initial=0)) + 1)
+        self.grow(int(tag.max(initial=0)) + 1)
         known: NDArray[np.bool_] = self.time[tag] != _NEVER
         return known
 
@@ -89,7 +100,8 @@ class Latest:
             batch = batch.take(np.argsort(batch.time, kind="stable"))
         return batch, batch.tag
 
-    def _grow(self, size: int) -> None:
+    def grow(self, size: int) -> None:
+        """Have a row for each of so many tags."""
         if size <= len(self):
             return
         n, more = len(self), Latest(max(size, 2 * len(self)))

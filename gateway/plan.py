@@ -4,7 +4,7 @@ All that can be wrong is found here or in the configuration, so `gateway check` 
 """
 
 import difflib
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -19,6 +19,7 @@ from gateway.config.yaml import ConfigError, Document, redacted
 from gateway.contracts import (
     Clock,
     Connector,
+    Describe,
     Device,
     NoPast,
     Past,
@@ -50,7 +51,7 @@ class Plan:
 
     catalog: Catalog
     devices: Sequence[PlannedDevice]
-    signals: Sequence[Signal]
+    signals: Mapping[str, Signal]
 
 
 def plan(
@@ -64,18 +65,26 @@ def plan(
     stored: Callable[[], Awaitable[None]] = at_once,
     room: Callable[[], Awaitable[None]] = at_once,
     past: Callable[[str, int, NDArray[np.uint32]], Past] = lambda device, asset, numbers: NoPast(),
+    *,
+    shared: MutableMapping[str, dict[str, Any]] | None = None,
+    describe: Describe | None = None,
+    only: Collection[str] | None = None,
 ) -> Plan:
     """Number the tags and build connectors and signals. Raises ConfigError with all that cannot be built.
 
     `learned` is what connectors knew of their devices when the gateway ran last, by name of the device; `stored` waits
     until what they emitted is in the journal, `room` until it takes more. `past` is what the journal knows of a device,
-    by its name, the number of its asset and those of its tags.
+    by its name, the number of its asset and those of its tags. `shared` is what the devices of a
+    protocol have in common, `describe` takes what they say of their tags, by default for the catalog. Of the devices,
+    `only` these get a connector; by default all do.
     """
-    shared: dict[str, dict[str, Any]] = {}
+    shared = {} if shared is None else shared
     devices = []
     for name, keys in config.devices.items():
         protocol = protocols[urlsplit(keys.connect).scheme]
         device = _device(name, keys, config.site.path, document, catalog, protocol)
+        if only is not None and name not in only:
+            continue
         known = replace(
             device,
             learned=learned.get(name, {}),
@@ -83,7 +92,7 @@ def plan(
             folder=Path(config.data_dir),
             stored=stored,
             room=room,
-            describe=catalog.describe,
+            describe=describe or catalog.describe,
             past=past(name, catalog.reserve_asset(f"{config.site.path}/{keys.asset}"), device.numbers),
         )
         planned = _connected(known, document, protocol, clock)
@@ -145,12 +154,14 @@ _WATCHED = {"input": ("tag", "asset/tag"), "asset": ("asset", "that of a device"
 """What a signal watches: what it must be and how it is written, by key."""
 
 
-def _signals(config: Config, document: Document, catalog: Catalog, kinds: Mapping[str, SignalModule]) -> list[Signal]:
+def _signals(
+    config: Config, document: Document, catalog: Catalog, kinds: Mapping[str, SignalModule]
+) -> dict[str, Signal]:
     """Build the signals, each as soon as what it watches is there; so those come first whose outputs others take."""
     site = config.site.path
     assets = {catalog[number].asset for number in catalog}
     waiting = {name: _at_site(keys, site) for name, keys in config.signals.items()}
-    built: list[Signal] = []
+    built: dict[str, Signal] = {}
     while ready := [name for name, keys in waiting.items() if not _lacking(keys, catalog, assets)]:
         for name in ready:
             keys = waiting.pop(name)
@@ -158,7 +169,8 @@ def _signals(config: Config, document: Document, catalog: Catalog, kinds: Mappin
             tags = kind.outputs(name, keys, getattr(keys, "asset", "") or catalog[catalog.number(keys.input)].asset)
             for path in [tag.path for tag in tags.values() if tag.path in catalog]:
                 document.find(("signals", name), f"signals.{name} derives {path}, which is a tag already", "rename one")
-            built.append(kind.signal(keys, {role: catalog.add(tag) for role, tag in tags.items()}, catalog))
+            outputs = {role: catalog.add(tag) for role, tag in tags.items()}
+            built[name] = kind.signal(keys, outputs, catalog)
     for name, keys in waiting.items():
         key, lacking = _lacking(keys, catalog, assets)[0]
         what, form = _WATCHED[key]

@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 import api.plant
 from gateway import __version__
+from gateway.changes import Changes
 from gateway.contracts import Clock, Offload
 from gateway.historian.chunk import Readings
 from gateway.historian.history import History
@@ -49,6 +50,7 @@ class View:
         devices: Mapping[str, tuple[PlannedDevice, Health]],
         parts: Mapping[str, Health],
         writes: Writes,
+        changes: Changes | None = None,
     ) -> None:
         self.gateway = gateway
         self.site = site
@@ -66,6 +68,7 @@ class View:
         self._devices = devices
         self._parts = parts
         self._writes = writes
+        self.changes = changes
 
     def now_ns(self) -> int:
         return self._clock.now_ns()

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
@@ -89,19 +89,19 @@ class _Asked:
 
 
 class Writes:
-    """Carries requests out, one at a time per tag, each id once. `devices` are by name."""
+    """Carries requests out, one at a time per tag, each id once. `device` gives a device by its name."""
 
     def __init__(
         self,
         catalog: Catalog,
         site: str,
-        devices: Mapping[str, tuple[Connector, Health]],
+        device: Callable[[str], tuple[Connector, Health]],
         writers: Collection[str],
         clock: Clock,
     ) -> None:
         self._catalog = catalog
         self._site = site
-        self._devices = devices
+        self._device = device
         self._writers = frozenset(writers)
         self._clock = clock
         self._turns: dict[int, asyncio.Lock] = {}
@@ -182,7 +182,7 @@ class Writes:
         number = self._catalog.number(request.tag)
         tag = self._catalog[number]
         _check_value(tag, request.value)
-        _, health = self._devices[tag.device]
+        _, health = self._device(tag.device)
         if health.state != "up":
             reason = health.error or health.state
             raise Refused(Quality.BAD_NOT_CONNECTED, f"the device {tag.device} is away: {reason}")
@@ -204,7 +204,7 @@ class Writes:
     async def _carry_out(self, request: Request) -> Result:
         left_s = self._left_s(request)
         number = self._checked(request)
-        connector, _ = self._devices[self._catalog[number].device]
+        connector, _ = self._device(self._catalog[number].device)
         assert isinstance(connector, Writer)  # the plan has seen to that
         sent = False
         try:

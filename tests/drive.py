@@ -71,7 +71,7 @@ class Hall:
         self.drive = Drive()
         self.health = Health("device drive", state="up")
         devices: dict[str, tuple[Connector, Health]] = {"drive": (self.drive, self.health)}
-        self.writes = Writes(self.catalog, SITE, devices, ["erp", "mes"], clock)
+        self.writes = Writes(self.catalog, SITE, devices.__getitem__, ["erp", "mes"], clock)
 
 
 class Still:

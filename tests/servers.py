@@ -93,6 +93,11 @@ class ModbusRig:
             await self._server.shutdown()  # type: ignore[no-untyped-call]  # pymodbus says no types here
             self._server = None
 
+    def connections(self) -> list[Any]:
+        """The connections of clients that the server has."""
+        assert self._server is not None
+        return list(self._server.active_connections.values())
+
     async def _answer(
         self, function: int, start: int, address: int, count: int, current: list[int], written: Any
     ) -> ExcCodes | None:

@@ -17,7 +17,7 @@ from gateway.bus.publisher import Publisher
 from gateway.bus.topics import Topics
 from gateway.clock import SystemClock, ThreadOffload
 from gateway.contracts import Emit
-from gateway.derive import derive
+from gateway.derive import Derived, derive
 from gateway.drain import drain
 from gateway.historian.history import History
 from gateway.historian.schema import engine
@@ -99,7 +99,7 @@ async def _pipeline(stages: Sequence[str], catalog: Catalog, mqtt_url: str, fold
             mailbox = Mailbox()
             hub.join(mailbox)
             signals = [_watch(catalog, asset) for asset in list(catalog.assets)]
-            running.append(tasks.create_task(derive(signals, mailbox, hub, thread(), len(catalog))))
+            running.append(tasks.create_task(derive(Derived(signals, len(catalog)), mailbox, hub, thread())))
         yield hub
         for task in running:
             task.cancel()

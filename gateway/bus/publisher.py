@@ -34,7 +34,7 @@ _PASS_MESSAGES_MAX = 100
 """A retained message costs a broker some 0.05 ms, so this bounds what retained topics can take of a core."""
 
 _LOOK_S: Final = 1.0
-"""How often it is looked whether devices have said what their tags are."""
+"""How often it is looked whether tags came or went, or devices have said what they are."""
 
 _FAREWELL_S = 2.0
 """How long the end may wait for a broker to hear that we are going; its last will says the same."""
@@ -48,6 +48,7 @@ class Publisher:
         self._topics = topics
         self._catalog = catalog
         self._is_event = event_tags(catalog)
+        self._generation = catalog.generation
         self._boot = boot
         self._clock = clock
         self._mqtt: Mqtt | None = None
@@ -102,20 +103,24 @@ class Publisher:
         self.messages += len(messages)
 
     def _messages(self, record: Record) -> list[Message]:
+        if self._generation != self._catalog.generation:
+            self._is_event, self._generation = event_tags(self._catalog), self._catalog.generation
         topic = self._topics.batch(self._catalog.assets[record.asset])
         batch = Message(topic, batch_message(record, self._catalog, self._topics.gateway))
         return [batch, *event_messages(record, self._is_event, self._catalog, self._topics)]
 
     async def _stay(self, mqtt: Mqtt, version: int) -> None:
-        """Say what devices tell of their tags after this version. Raises ConnectionError when the broker is lost."""
+        """Say what becomes of the tags after this version. Raises ConnectionError when the broker is lost."""
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_S):
                     await mqtt.lost()
-            described, version = self._catalog.described(version), self._catalog.version
-            assets = {self._catalog[number].asset for number in described}
+            changed, version = self._catalog.changed(version), self._catalog.version
+            assets = {self._catalog[number].asset for number in changed}
             if assets:
-                await mqtt.publish(self._meta(n for n in self._catalog if self._catalog[n].asset in assets))
+                said = self._meta(n for n in self._catalog if self._catalog[n].asset in assets)
+                gone = {self._topics.meta(asset) for asset in assets} - {message.topic for message in said}
+                await mqtt.publish([*said, *(Message(topic, b"", retain=True) for topic in gone)])
 
     async def _subscribe(self, mqtt: Mqtt) -> None:
         """Subscribe where the broker lets us; what it refuses is said once, the rest goes on without."""
@@ -149,7 +154,8 @@ class Publisher:
 class Retained:
     """Keeps one retained topic per tag at its latest value: by exception, with deadband, and not too often.
 
-    A change that a later one overtakes before its turn is never sent; the batch messages have it.
+    A change that a later one overtakes before its turn is never sent; the batch messages have it. The topic of a tag
+    that was removed is cleared, and again on each new connection, for nobody knows what its broker has.
     """
 
     def __init__(
@@ -161,12 +167,13 @@ class Retained:
         self._catalog = catalog
         self._latest = latest
         self._interval_s = interval_s
-        self._deadband = np.array([tag.deadband for tag in catalog.tags])
+        self._generation = -1
+        self._deadband: NDArray[np.float64] = np.zeros(0)
         self._connection = 0
         self._seen = 0
-        self._sent = Latest(len(catalog))
-        self._sent_at: NDArray[np.float64] = np.full(len(catalog), -np.inf)
-        self._pending = np.zeros(len(catalog), np.bool_)
+        self._sent = Latest()
+        self._sent_at: NDArray[np.float64] = np.zeros(0)
+        self._pending = np.zeros(0, np.bool_)
 
     async def run(self, up: Callable[[], None]) -> None:
         """Publish what changes, for ever; after a lost connection, everything anew."""
@@ -198,14 +205,30 @@ class Retained:
 
     def _look(self) -> None:
         """Mark the tags that differ from what was sent."""
+        if self._generation != self._catalog.generation:
+            self._look_around()
         new = self._latest.changed(self._seen)
         self._seen = self._latest.now
         if len(new):
             self._pending[new] |= _differs(self._latest, self._sent, new, self._deadband)
+            self._pending[new] |= ~self._catalog.configured[new]
+
+    def _look_around(self) -> None:
+        """Take note of the tags there are now."""
+        self._generation = self._catalog.generation
+        more = len(self._catalog) - len(self._pending)
+        self._sent.grow(len(self._catalog))
+        self._sent_at = np.append(self._sent_at, np.full(more, -np.inf))
+        self._pending = np.append(self._pending, np.zeros(more, np.bool_))
+        self._deadband = np.array([tag.deadband for tag in self._catalog.tags])
 
     def _messages(self, batch: Batch) -> list[Message]:
+        there = self._catalog.configured[batch.tag]
+        batch, gone = batch.where(there), batch.tag[~there]
         tags = [self._catalog[number] for number in batch.tag.tolist()]
-        return [Message(self._topics.tag(tag.path), payload, retain=True) for tag, payload in tag_messages(batch, tags)]
+        said = [(tag, payload) for tag, payload in tag_messages(batch, tags)]
+        said += [(self._catalog[number], b"") for number in gone.tolist()]
+        return [Message(self._topics.tag(tag.path), payload, retain=True) for tag, payload in said]
 
     def _forget(self) -> None:
         self._connection = self._publisher.connections

@@ -9,12 +9,14 @@ import random
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from gateway.app import Gateway, Ready
+from gateway.changes import Source
 from gateway.clock import SystemClock, loop_factory
-from gateway.config import Config, Document, load
+from gateway.config import Config, Document, check, load, parsed
 from gateway.plugins import Protocols, shipped, signal_kinds
 
 log = logging.getLogger(__name__)
@@ -30,15 +32,29 @@ def read_config(path: Path) -> tuple[Config, Document]:
     return load(path, Protocols(), signal_kinds(), shipped("devices"))
 
 
-def build(path: Path, adapt: Callable[[Config], Config] = lambda config: config) -> Gateway:
-    """Put a gateway together from a configuration. Raises ConfigError, OSError.
+def check_text(text: str, file: str) -> tuple[Config, Document]:
+    """Check the text of a configuration, as read_config does with a file."""
+    return check(parsed(text, file), Protocols(), signal_kinds(), shipped("devices"))
+
+
+def build(path: Path, *, watch: bool = False) -> Gateway:
+    """Put a gateway together from a configuration, which may be changed while it runs. Raises ConfigError, OSError.
 
     The configuration of a large plant takes some memory, which is free again when this returns.
     """
+    return _built(*read_config(path), Source(path, partial(check_text, file=str(path)), watch))
+
+
+def build_once(path: Path, adapt: Callable[[Config], Config]) -> Gateway:
+    """Put a gateway together from a configuration that is adapted to this machine, and stays as it is."""
     config, document = read_config(path)
+    return _built(adapt(config), document, None)
+
+
+def _built(config: Config, document: Document, source: Source | None) -> Gateway:
     for warning in document.warnings:
         log.warning("%s", warning)
-    return Gateway(adapt(config), document, SystemClock(), random.Random())
+    return Gateway(config, document, SystemClock(), random.Random(), source)
 
 
 def run(gateway: Gateway, *, duration_s: float | None, ready: Callable[[Ready], None]) -> None:
@@ -53,6 +69,8 @@ def run(gateway: Gateway, *, duration_s: float | None, ready: Callable[[Ready], 
 async def _life(gateway: Gateway, duration_s: float | None, ready: Callable[[Ready], None]) -> None:
     stop = asyncio.Event()
     _on_signal(stop.set)
+    if gateway.changes is not None and hasattr(signal, "SIGHUP"):
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.changes.reload)
     if duration_s is not None:
         asyncio.get_running_loop().call_later(duration_s, stop.set)
     await gateway.run(stop, ready)

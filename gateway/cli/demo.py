@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     args.data.mkdir(parents=True, exist_ok=True)
     with _shop_floor(args.data / "truth.jsonl") as floor:
         adapt = partial(_adapted, servers=floor["servers"], port=args.port, data=args.data)
-        gateway = _process.build(shipped("demo.yaml"), adapt)
+        gateway = _process.build_once(shipped("demo.yaml"), adapt)
 
         def tell(ready: Ready) -> None:
             print(_process.ready_line(ready) if args.json else _welcome(ready, floor), flush=True)

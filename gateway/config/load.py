@@ -7,9 +7,10 @@ URL decides; the same for signals. A template adds tags to a device, which the d
 import difflib
 import inspect
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError, create_model
@@ -27,19 +28,27 @@ def load(
     signals: Mapping[str, SignalModule],
     templates: Path,
 ) -> tuple[Config, Document]:
-    """Read and check a configuration; the document has the lines. Raises ConfigError with all findings.
+    """Read and check a configuration, as `check` does."""
+    return check(read(path), protocols, signals, templates)
+
+
+def check(
+    document: Document,
+    protocols: Mapping[str, ProtocolModule],
+    signals: Mapping[str, SignalModule],
+    templates: Path,
+) -> tuple[Config, Document]:
+    """Check a configuration; the document has the lines. Raises ConfigError with all findings.
 
     `protocols` are by URL scheme, `signals` by type; `templates` is the folder of the register maps. In the result
     every device is an instance of DeviceKeys and of its protocol's DeviceOptions, each of its tags of TagKeys and
     TagOptions, and each signal of SignalKeys and its Options.
     """
-    document = read(path)
     config = _checked(Config, document.data, document, ())
-    models = _Models(protocols)
     devices = {
         name: checked
         for name, keys in _mapping(document, "devices").items()
-        if (checked := _device(document, ("devices", name), keys, models, templates))
+        if (checked := _device(document, ("devices", name), keys, protocols, templates))
     }
     built = {
         name: _signal(document, ("signals", name), keys, signals)
@@ -68,6 +77,10 @@ class Devices(Mapping[str, Any]):
     def __init__(self, checked: Mapping[str, tuple[type[BaseModel], Any]]) -> None:
         self._checked = checked
 
+    def prints(self) -> dict[str, int]:
+        """Return a number for each that is another one when its keys are, secrets and template included."""
+        return {name: hash(repr(keys)) for name, (_, keys) in self._checked.items()}
+
     def __getitem__(self, name: str) -> Any:
         model, keys = self._checked[name]
         return model.model_validate(keys)
@@ -79,19 +92,8 @@ class Devices(Mapping[str, Any]):
         return len(self._checked)
 
 
-class _Models(dict[str, type[BaseModel]]):
-    """The models of devices by scheme, each made for the first device that has it; that takes some milliseconds."""
-
-    def __init__(self, protocols: Mapping[str, ProtocolModule]) -> None:
-        self.protocols = protocols
-
-    def __missing__(self, scheme: str) -> type[BaseModel]:
-        model = self[scheme] = _device_model(self.protocols[scheme])
-        return model
-
-
 def _device(
-    document: Document, where: Where, keys: Any, models: _Models, templates: Path
+    document: Document, where: Where, keys: Any, protocols: Mapping[str, ProtocolModule], templates: Path
 ) -> tuple[type[BaseModel], Any] | None:
     """The model of a device and its keys, those of its template included; None and findings if they do not fit."""
     if not isinstance(keys, dict):
@@ -103,14 +105,14 @@ def _device(
         what = f"{_dotted(where)}.connect is no URL: {error}"
         document.find((*where, "connect"), what, "write one such as modbus://192.168.0.7?unit=1")
         return None
-    if scheme not in models.protocols:
-        known = ", ".join(sorted(models.protocols))
-        remedy = _nearest(scheme, models.protocols, f"write one of {known}, such as modbus://192.168.0.7?unit=1")
+    if scheme not in protocols:
+        known = ", ".join(sorted(protocols))
+        remedy = _nearest(scheme, protocols, f"write one of {known}, such as modbus://192.168.0.7?unit=1")
         document.find(
             (*where, "connect"), f"{_dotted(where)}.connect has no known protocol ({scheme or 'none'})", remedy
         )
         return None
-    model = models[scheme]
+    model = _device_model(protocols[scheme])
     tags = keys.get("tags") or {}
     if isinstance(keys.get("template"), str) and isinstance(tags, dict):
         keys = keys | {"tags": _template(document, where, keys["template"], model, templates) | tags}
@@ -155,13 +157,27 @@ def _signal(document: Document, where: Where, keys: Any, signals: Mapping[str, S
 
 
 def _device_model(protocol: ProtocolModule) -> type[BaseModel]:
+    """The model of the devices of a protocol; one for all configurations, so that they can be compared."""
+    return _made_for(cast(Hashable, protocol))
+
+
+def _signal_model(name: str, module: SignalModule) -> type[BaseModel]:
+    return _made_for(cast(Hashable, module), name)
+
+
+@lru_cache(maxsize=64)
+def _made_for(module: Any, signal: str = "") -> type[BaseModel]:
+    return _new_signal_model(signal, module) if signal else _new_device_model(module)
+
+
+def _new_device_model(protocol: ProtocolModule) -> type[BaseModel]:
     name = protocol.SCHEMES[0].title().replace(".", "")
     tag = create_model(f"{name}Tag", __base__=(TagKeys, protocol.TagOptions))
     tags: Any = dict[TagName, tag]  # type: ignore[valid-type]
     return create_model(f"{name}Device", __base__=(DeviceKeys, protocol.DeviceOptions), tags=(tags, {}))
 
 
-def _signal_model(name: str, module: SignalModule) -> type[BaseModel]:
+def _new_signal_model(name: str, module: SignalModule) -> type[BaseModel]:
     return create_model(f"{name.title()}Signal", __base__=(SignalKeys, module.Options))
 
 

@@ -188,6 +188,7 @@ class Api(Keys):
     listen: Listen = Field(default="127.0.0.1:8080", description="address and port")
     tokens: dict[Segment, str] = Field(default={}, description="name of each client and its bearer token, as ${NAME}")
     writers: list[Segment] = Field(default=[], description="names of those in tokens who may write to devices")
+    engineers: list[Segment] = Field(default=[], description="names of those who may see and change the configuration")
 
     @property
     def host(self) -> str:
@@ -207,11 +208,22 @@ class Api(Keys):
         for name, token in self.tokens.items():
             if len(token) < 16:
                 raise ValueError(f"the token of {name} is shorter than 16 characters")
-        for name in self.writers:
-            if name not in self.tokens:
-                known = ", ".join(self.tokens) or "none"
-                raise ValueError(f"writers: {name} has no token: add it to api.tokens, or name one that has ({known})")
+        for key in ("writers", "engineers"):
+            for name in getattr(self, key):
+                if name not in self.tokens:
+                    known = ", ".join(self.tokens) or "none"
+                    raise ValueError(
+                        f"{key}: {name} has no token: add it to api.tokens, or name one that has ({known})"
+                    )
         return self
+
+
+class Changes(Keys):
+    """What happens when the configuration is changed while it runs."""
+
+    trial: Seconds = Field(
+        default=60.0, ge=0, description="a device that worked must work again by then, or it is rolled back; 0 never"
+    )
 
 
 class TagKeys(Keys):
@@ -264,6 +276,7 @@ class Config(Keys):
     ledger: Ledger = Ledger()
     historian: Historian = Historian()
     api: Api = Api()
+    changes: Changes = Changes()
     devices: dict[Segment, Any] = {}
     signals: dict[Segment, Any] = {}
 

@@ -94,18 +94,23 @@ def read(path: Path, environment: Mapping[str, str] = os.environ) -> Document:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([Finding(str(path), 1, f"cannot be read: {error}")]) from error
-    document = Document(str(path), text, {})
+    return parsed(text, str(path), environment)
+
+
+def parsed(text: str, file: str, environment: Mapping[str, str] = os.environ) -> Document:
+    """Read a text; `file` is what findings call it. Raises ConfigError if it is not YAML."""
+    document = Document(file, text, {})
     try:
         found = _built(text, document.find, environment)
     except yaml.YAMLError as error:
-        raise _unreadable(path, text, error) from error
+        raise _unreadable(file, text, error) from error
     if not isinstance(found, dict):
-        raise ConfigError([Finding(str(path), 1, "is not a mapping", "write keys and values, such as `site: ...`")])
+        raise ConfigError([Finding(file, 1, "is not a mapping", "write keys and values, such as `site: ...`")])
     document.data = found
     return document
 
 
-def _unreadable(path: Path, text: str, error: yaml.YAMLError) -> ConfigError:
+def _unreadable(file: str, text: str, error: yaml.YAMLError) -> ConfigError:
     """What the parser says, with its line."""
     if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark or error.context_mark
@@ -113,7 +118,7 @@ def _unreadable(path: Path, text: str, error: yaml.YAMLError) -> ConfigError:
     else:
         at, problem = getattr(error, "position", 0), str(error)
     line = text.count("\n", 0, at) + 1  # YAML breaks lines at more characters than editors do
-    return ConfigError([Finding(str(path), line, problem.splitlines()[0], _REMEDY)])
+    return ConfigError([Finding(file, line, problem.splitlines()[0], _REMEDY)])
 
 
 def redacted(url: str) -> str:

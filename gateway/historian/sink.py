@@ -92,7 +92,7 @@ class Historian:
     def _by_series(self, batch: Batch) -> Batch:
         """The batch with series instead of tags; all tags that there are get theirs at once."""
         if len(self._series) < len(self._catalog):
-            self._series = self._history.series(self._catalog.tags)
+            self._series = self._history.series(list(self._catalog.tags))  # more may come meanwhile
         return Batch(self._series[batch.tag], batch.time, batch.value, batch.quality)
 
     def _forget(self, now_ns: int) -> None:

@@ -87,6 +87,7 @@ class JournalFile:
 
     def save(self, catalog: Catalog) -> None:
         """Store the numbers of all tags and assets; what has been stored before stays."""
+        ((first,),) = self._db.execute("SELECT coalesce(max(number) + 1, 0) FROM tag")
         self._paths = dict(enumerate(catalog.assets))
         with self._db:
             self._db.executemany(
@@ -97,7 +98,7 @@ class JournalFile:
                 "INSERT OR IGNORE INTO tag VALUES (?, ?, ?, ?)",
                 [
                     (number, tag.asset, tag.name, seal("tag", number, tag.asset, tag.name))
-                    for number, tag in enumerate(catalog.tags)
+                    for number, tag in enumerate(catalog.tags[first:], first)
                 ],
             )
 

@@ -17,6 +17,7 @@ from gateway.model import Batch, Catalog
 from gateway.model.quality import name
 
 STOPPED: Final = "gateway stopped"
+CHANGED: Final = "configuration changed"
 NOT_YET: Final = "not connected yet"
 SKIPPED: Final = "poll skipped: the one before was late"
 BLOCKED: Final = "journal full: polls waited"
@@ -35,6 +36,7 @@ class Account:
     def __init__(self, connector: Connector, catalog: Catalog, enter: Enter, blocks: Callable[[], int]) -> None:
         self.polls = tuple(connector.polls) if isinstance(connector, Polled) else ()
         self.current = NOT_YET
+        self.leaves = STOPPED
         self._connector = connector
         self._causes: Mapping[int, str] = getattr(connector, "causes", {})
         self._catalog = catalog
@@ -76,8 +78,8 @@ class Account:
         self._fail(cause_of(error), now_ns)
 
     def left(self, now_ns: int) -> None:
-        """The device is not read any more, because the gateway stops."""
-        self._fail(STOPPED, now_ns)
+        """The device is not read any more; `leaves` says why."""
+        self._fail(self.leaves, now_ns)
 
     def settle(self, now_ns: int) -> None:
         """Enter the polls that were due since the device was lost, or since it was settled last."""

@@ -48,6 +48,7 @@ class Ledger:
         down: Callable[[str], str] = lambda sink: "",
     ) -> None:
         self.accounts: dict[str, Account] = {}
+        self._polled: dict[str, bool] = {}
         self.rows_dropped = 0
         self._file = file
         self._offload = offload
@@ -77,8 +78,7 @@ class Ledger:
         if not known:
             self._reached = {_COMMITTED: journal.committed, **file.positions()}
         for name, connector in devices.items():
-            self.accounts[name] = Account(connector, self._catalog, self._entering(name), self._blocks)
-            self.accounts[name].begin(now_ns)
+            self.open(name, connector)
         alive_ns = self._catch_up(file) if known else 0
         if alive_ns and alive_ns < now_ns:
             polls = {name: account.polls for name, account in self.accounts.items()}
@@ -101,6 +101,17 @@ class Ledger:
             self._reached[sink] = min(file.last, max(position, self._reached.get(sink, 0)))  # after a power cut
         self._reached[_COMMITTED] = file.last
         return alive_ns
+
+    def open(self, name: str, connector: Connector) -> None:
+        """Open the account of a device that is read from now on."""
+        account = self.accounts[name] = Account(connector, self._catalog, self._entering(name), self._blocks)
+        account.begin(self._clock.now_ns())
+        self._polled[name] = bool(account.polls)
+
+    def close(self, name: str) -> None:
+        """Close the account of a device that is not read any more; what is still on its way is counted."""
+        account = self.accounts.pop(name)
+        account.settle(self._clock.now_ns())
 
     # --- what the journal tells -----------------------------------------------------------
 
@@ -178,7 +189,7 @@ class Ledger:
 
     async def minute(self, start_ns: int, end_ns: int) -> dict[str, dict[str, Any]]:
         """Return what the rows of one minute, [start, end), say, by device. Raises OSError if the disk fails."""
-        found = await self.rows("", start_ns, end_ns, (0, ""), len(self.accounts))
+        found = await self.rows("", start_ns, end_ns, (0, ""), len(self._polled))
         return {device: row.described() for (_, device), row in found}
 
     async def _ask(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -236,7 +247,7 @@ class Ledger:
     def _row_of(self, record: Record) -> Row | None:
         """The row that a record belongs to; None if it is of no device that there is: signals have no ledger."""
         device = self._catalog[int(record.batches[0].tag[0])].device
-        if device not in self.accounts:
+        if device not in self._polled:
             return None
         return self._open(minute_of(record.received), device)
 
@@ -244,7 +255,7 @@ class Ledger:
         """The row of a minute and a device; nothing is expected yet if that can be known."""
         key = (minute, device)
         if key not in self._rows:
-            self._rows[key] = Row(0 if self.accounts[device].polls else None)
+            self._rows[key] = Row(0 if self._polled[device] else None)
         return self._rows[key]
 
 

@@ -20,15 +20,16 @@ class Catalog:
 
     `tags` and `assets` are indexed by number. Iterating yields the numbers of the tags that are configured,
     in the order in which they were added; those that are merely reserved (they were configured once) are left out.
-    `version` grows when a device says something new of a tag (`describe`).
+    `version` grows when a device says something new of a tag (`describe`), `generation` when the configuration changes
+    (`become`). Whoever keeps something per tag compares them with those of the last time; nobody is called.
     """
 
     def __init__(self, tags: Iterable[Tag] = ()) -> None:
         self.tags: list[Tag] = []
         self.assets: list[str] = []
-        self.version = 0
+        self.version = self.generation = 0
         self._added: dict[int, Tag] = {}
-        self._described_at: dict[int, int] = {}
+        self._changed_at: dict[int, int] = {}
         self._number: dict[str, dict[str, int]] = {}  # by asset and name: whole paths would take another 70 bytes each
         self._in_order = array("I")
         self._configured = np.zeros(256, dtype=np.bool_)
@@ -81,11 +82,56 @@ class Catalog:
         if tag != self.tags[number]:
             self.tags[number] = tag
             self.version += 1
-            self._described_at[number] = self.version
+            self._changed_at[number] = self.version
 
-    def described(self, since: int) -> list[int]:
-        """Return the tags of which something new was said after this version."""
-        return [number for number, version in self._described_at.items() if version > since]
+    def changed(self, since: int) -> list[int]:
+        """Return the tags that were described anew, added or removed after this version."""
+        return [number for number, version in self._changed_at.items() if version > since]
+
+    # --- another configuration --------------------------------------------------------------
+
+    def successor(self) -> "Catalog":
+        """Return a catalog with the same numbers, in which nothing is configured yet."""
+        following = Catalog()
+        for path in self.assets:
+            following.reserve_asset(path)
+        for tag in self.tags:
+            following.reserve(tag.asset, tag.name)
+        return following
+
+    def differing(self, successor: "Catalog") -> NDArray[np.uint32]:
+        """Return the numbers of the tags that a successor adds, removes or describes otherwise."""
+        n = len(self)
+        numbers = [
+            number
+            for number, tag in enumerate(successor.tags)
+            if number >= n
+            or self._configured[number] != successor._configured[number]
+            or (successor._configured[number] and tag != self._added.get(number, self.tags[number]))
+        ]
+        return np.array(numbers, dtype=np.uint32)
+
+    def become(self, successor: "Catalog", differing: NDArray[np.uint32]) -> None:
+        """Take the tags of a successor; `differing` is what `differing` says of it.
+
+        A tag that is removed keeps its number and its description, for its readings may still be on their way.
+        """
+        self.version += 1
+        self.generation += 1
+        for number in differing.tolist():
+            if successor._configured[number]:
+                self._place(successor.tags[number])
+                self._added.pop(number, None)
+            self._changed_at[number] = self.version
+        self._in_order = successor._in_order
+        self._configured = successor._configured
+
+    @property
+    def configured(self) -> NDArray[np.bool_]:
+        """Which tags are configured, shape (len(self),)."""
+        return self._configured[: len(self.tags)]
+
+    # --- numbers --------------------------------------------------------------------------
 
     def reserve(self, asset: str, name: str) -> None:
         """Give the next number to a path that had it before, whether or not it is configured now."""

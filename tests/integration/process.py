@@ -54,10 +54,10 @@ class GatewayProcess:
                 return float(line.rpartition(" ")[2])
         return 0.0
 
-    def kill(self) -> None:
-        """SIGKILL: nothing is said, nothing is written."""
+    def kill(self) -> str:
+        """SIGKILL: nothing is said, nothing is written. Return what stood on stderr."""
         self._process.kill()
-        self._process.communicate()
+        return self._process.communicate()[1]
 
     def stop(self) -> tuple[int, str]:
         """SIGTERM; return the exit code and what stood on stderr."""
@@ -72,8 +72,8 @@ def running(config: Path, *options: str) -> Iterator[GatewayProcess]:
     gateway = GatewayProcess(config, *options)
     try:
         yield gateway
-    except BaseException:
-        gateway.kill()
+    except BaseException as error:
+        error.add_note(gateway.kill())
         raise
     code, errors = gateway.stop()
     assert code == 0, errors
@@ -85,8 +85,8 @@ async def alive(config: Path, *options: str) -> AsyncIterator[GatewayProcess]:
     gateway = await asyncio.to_thread(GatewayProcess, config, *options)
     try:
         yield gateway
-    except BaseException:
-        gateway.kill()
+    except BaseException as error:
+        error.add_note(gateway.kill())
         raise
     code, errors = await asyncio.to_thread(gateway.stop)
     assert code == 0, errors

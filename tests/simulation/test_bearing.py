@@ -41,7 +41,7 @@ def signals() -> tuple[Catalog, list[Signal]]:
     """The signals of config/demo.yaml."""
     config, document = read_config(shipped("demo.yaml"))
     catalog = Catalog()
-    return catalog, list(plan(config, document, catalog, Protocols(), signal_kinds(), SystemClock()).signals)
+    return catalog, list(plan(config, document, catalog, Protocols(), signal_kinds(), SystemClock()).signals.values())
 
 
 @cache

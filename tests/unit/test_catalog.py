@@ -75,14 +75,41 @@ def test_what_a_device_says_replaces_what_it_said_before_and_only_news_count() -
     catalog = Catalog([Tag("a", "x"), Tag("a", "y")])
     catalog.describe(0, unit="Pa", low=0.0, high=1.0)
     catalog.describe(1)
-    assert (catalog.version, catalog.described(0), catalog.described(1)) == (1, [0], [])
+    assert (catalog.version, catalog.changed(0), catalog.changed(1)) == (1, [0], [])
     catalog.describe(0, unit="Pa", low=0.0, high=1.0)
     assert catalog.version == 1
     catalog.describe(0, unit="bar")
-    assert (catalog[0], catalog.described(1)) == (Tag("a", "x", unit="bar"), [0])
+    assert (catalog[0], catalog.changed(1)) == (Tag("a", "x", unit="bar"), [0])
     catalog.describe(0)
     assert (catalog[0], catalog.version) == (Tag("a", "x"), 3)
     catalog.describe(0, unit="Pa")
     assert catalog.add(Tag("a", "x", unit="mm")) == 0
     catalog.describe(0, unit="Pa")
     assert catalog[0].unit == "mm"
+
+
+def test_a_successor_keeps_numbers_and_leaves_holes() -> None:
+    catalog = Catalog([Tag("a", "kept"), Tag("a", "gone", device="saw"), Tag("a", "other")])
+    catalog.describe(0, unit="bar")
+    following = catalog.successor()
+    numbers = [following.add(tag) for tag in (Tag("b", "new"), Tag("a", "kept"), Tag("a", "other", unit="Cel"))]
+    differing = catalog.differing(following)
+    assert (numbers, differing.tolist()) == ([3, 0, 2], [1, 2, 3])
+    version = catalog.version
+    catalog.become(following, differing)
+    assert (list(catalog), catalog.changed(version), catalog.generation) == ([3, 0, 2], [1, 2, 3], 1)
+    assert ("a/gone" in catalog, catalog[1].device, catalog.number("a/gone")) == (False, "saw", 1)
+    assert (catalog[0].unit, catalog[2].unit, catalog.assets) == ("bar", "Cel", ["a", "b"])
+    assert catalog.configured.tolist() == [True, False, True, True]
+    assert catalog.asset_of.tolist() == [0, 0, 0, 1]
+
+
+def test_a_tag_that_comes_back_has_its_number() -> None:
+    catalog = Catalog([Tag("a", "x"), Tag("a", "y")])
+    for names in (["x"], ["z", "x"], ["y"]):
+        following = catalog.successor()
+        for name in names:
+            following.add(Tag("a", name))
+        catalog.become(following, catalog.differing(following))
+    assert [(number, catalog[number].name) for number in catalog] == [(1, "y")]
+    assert [tag.name for tag in catalog.tags] == ["x", "y", "z"]

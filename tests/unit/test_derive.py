@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gateway.derive import derive
+from gateway.derive import Derived, derive
 from gateway.mailbox import Mailbox
 from gateway.model import Batch, Kind
 from tests.inline import inline
@@ -40,7 +40,7 @@ async def derived(signals: Sequence[Doubled], puts: Sequence[Sequence[Batch]], f
             mailbox.put(batches)
 
     async with asyncio.TaskGroup() as tasks:
-        deriving = tasks.create_task(derive(signals, mailbox, emit, inline, 10))
+        deriving = tasks.create_task(derive(Derived(signals, 10), mailbox, emit, inline))
         for put in puts:
             mailbox.put(put)
             await asyncio.sleep(1.0)

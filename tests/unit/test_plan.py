@@ -134,7 +134,7 @@ def test_signals_come_in_the_order_of_what_feeds_what(planned: Planned) -> None:
         + "  first: {type: drift, input: utilities/pump1/_maintenance/bearing_rms}\n"
         + "  bearing: {type: vibration, input: utilities/pump1/wave, sample_rate: 16000}\n"
     )
-    names = [found.catalog[int(signal.inputs[0])].name for signal in found.signals]
+    names = [found.catalog[int(signal.inputs[0])].name for signal in found.signals.values()]
     assert names == ["wave", "_maintenance/bearing_rms", "_maintenance/first"]
     assert "acme/dresden/utilities/pump1/_alarm/second" in found.catalog
 

@@ -74,6 +74,7 @@ class EdgeNode:
         self._seq = 0
         self._rows = Rows(datatype_in_data=datatype_in_data)
         self._now, self._past = Changes(), Changes()
+        self._version = self._generation = -1
         self._devices = [""]
         self._owner = np.zeros(0, np.intp)
         self._configured = np.zeros(0, np.bool_)
@@ -94,9 +95,9 @@ class EdgeNode:
 
     def birth(self) -> None:
         """Say what the node and each device that is alive are, and how all is now."""
+        self._born = [_UNBORN] * len(self._devices)
         self._look_around()
         self._told[:] = 0
-        self._born = [_UNBORN] * len(self._devices)
         self._seq = 0
         self._birth_of(_NODE)
         for owner in range(1, len(self._devices)):
@@ -107,9 +108,13 @@ class EdgeNode:
         """Say of each device that is not alive any more that it is dead; while its past is told, that has time."""
         for owner in range(1, len(self._born)):
             if self._born[owner] != _UNBORN and owner not in self._behind and not self._alive(self._devices[owner]):
-                self._born[owner] = _UNBORN
-                self._say("DDEATH", self._devices[owner], b"")
-                self.counts["device_deaths"] += 1
+                self._die(owner)
+
+    def _die(self, owner: int) -> None:
+        if owner and self._born[owner] != _UNBORN:
+            self._say("DDEATH", self._devices[owner], b"")
+            self.counts["device_deaths"] += 1
+        self._born[owner] = _UNBORN
 
     def describe(self) -> bool:
         """Give birth anew to devices that have told units or ranges since their birth; return whether any has."""
@@ -242,15 +247,20 @@ class EdgeNode:
         return None
 
     def _look_around(self) -> None:
-        """Take note of new tags, and of what values there are."""
+        """Take note of the tags there are now; a device whose tags changed dies, and is born when it speaks again."""
         size = len(self._catalog)
-        if size == len(self._owner):
+        if size == len(self._owner) and self._generation == self._catalog.generation:
             return
+        changed = [number for number in self._catalog.changed(self._version) if number < len(self._owner)]
+        self._version, self._generation = self._catalog.version, self._catalog.generation
+        for owner in np.unique(self._owner[changed]).tolist():
+            self._die(owner)
         for table in (self._rows, self._now, self._past):
             table.grow(size)
         more = size - len(self._owner)
         self._told = np.append(self._told, np.zeros(more, np.uint8))
         self._needed = np.append(self._needed, np.zeros(more, np.uint8))
+        self._told[changed] = self._needed[changed] = 0
         tags = [self._catalog[number] for number in self._catalog]
         by_asset = {tag.asset: tag.device for tag in reversed(tags) if tag.device}
         self._devices += sorted({tag.device for tag in tags} - set(self._devices))

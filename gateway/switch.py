@@ -1,0 +1,129 @@
+"""From one configuration to the next while the plant runs: planned beside it, then one step in which nothing waits.
+
+    plan      away from the event loop: what differs, new numbers, connectors of the devices that are touched
+    turn      store the new numbers; stop the devices that are touched, and wait for them;
+              then at once: catalog, latest table, signals, devices
+
+Whoever keeps something per tag (publisher, retained topics, Sparkplug, history, streams) sees by the catalog's
+`generation` that it is another one; nobody is called. What is not touched is not asked.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.config import Config, Document
+from gateway.config.change import Change
+from gateway.contracts import Clock, Describe, Signal
+from gateway.derive import Derived
+from gateway.devices import Devices
+from gateway.journal import Journal
+from gateway.latest import Latest
+from gateway.model import Catalog
+from gateway.model.quality import good
+from gateway.plan import Plan, PlannedDevice, plan
+from gateway.plugins import Protocols, signal_kinds
+from gateway.supervise import Health
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """A configuration that can take over. `differing` are the numbers of tags that are not as before."""
+
+    change: Change
+    plan: Plan
+    differing: NDArray[np.uint32]
+    shared: dict[str, dict[str, Any]]
+
+
+class Switch:
+    """Holds what a configuration has come to. `running` is what it was without devices and signals: that stays."""
+
+    def __init__(self, running: Config, catalog: Catalog, latest: Latest, journal: Journal, clock: Clock) -> None:
+        self._running = running
+        self._catalog = catalog
+        self._latest = latest
+        self._journal = journal
+        self._clock = clock
+        self._shared: dict[str, dict[str, Any]] = {}
+        self._signals: Mapping[str, Signal] = {}
+        self.derived = Derived((), 0)
+
+    def begin(self, config: Config, document: Document, learned: Mapping[str, Mapping[str, Any]]) -> Plan:
+        """Plan the first configuration. Raises ConfigError with all that cannot be built."""
+        first = self._planned(config, document, self._catalog, learned, self._shared, self._catalog.describe)
+        self._signals = first.signals
+        self.derived = Derived(list(first.signals.values()), len(self._catalog))
+        return first
+
+    def plan(
+        self, config: Config, document: Document, change: Change, learned: Mapping[str, Mapping[str, Any]]
+    ) -> Next:
+        """Plan the next configuration; blocking, and nothing that runs is touched. Raises ConfigError."""
+        catalog = self._catalog.successor()
+        shared = {protocol: dict(kept) for protocol, kept in self._shared.items()}
+        following = self._planned(
+            config, document, catalog, learned, shared, self._catalog.describe, only=frozenset(change.starts)
+        )
+        return Next(change, following, self._catalog.differing(catalog), shared)
+
+    async def turn(self, following: Next, devices: Devices) -> None:
+        """Take over the next configuration. Raises OSError if its numbers cannot be stored, and changes nothing."""
+        catalog, change = following.plan.catalog, following.change
+        for path in catalog.assets[len(self._catalog.assets) :]:
+            self._catalog.reserve_asset(path)
+        for tag in catalog.tags[len(self._catalog) :]:
+            self._catalog.reserve(tag.asset, tag.name)
+        await self._journal.number(self._catalog)
+        await devices.stop(change.stops)
+        self._catalog.become(catalog, following.differing)
+        self._latest.forget(following.differing)
+        self._shared = following.shared
+        self._derive(following)
+        devices.replace(change.stops, following.plan.devices)
+
+    def works(self, device: tuple[PlannedDevice, Health], since: int = 0) -> bool:
+        """Whether a device is up and has a good reading that came after a version of the latest table."""
+        planned, health = device
+        came = self._latest.known(planned.numbers) & (self._latest.version[planned.numbers] > since)
+        return health.state == "up" and bool((came & good(self._latest.quality[planned.numbers])).any())
+
+    def _derive(self, following: Next) -> None:
+        """Keep the signals that are as they were, with what they remember."""
+        changed = set(following.differing.tolist())
+        self._signals = {
+            name: signal
+            if name not in self._signals or name in following.change.signals or changed & set(signal.inputs.tolist())
+            else self._signals[name]
+            for name, signal in following.plan.signals.items()
+        }
+        self.derived.signals, self.derived.tags = list(self._signals.values()), len(self._catalog)
+
+    def _planned(
+        self,
+        config: Config,
+        document: Document,
+        catalog: Catalog,
+        learned: Mapping[str, Mapping[str, Any]],
+        shared: dict[str, dict[str, Any]],
+        describe: Describe,
+        only: frozenset[str] | None = None,
+    ) -> Plan:
+        return plan(
+            self._running.model_copy(update={"devices": config.devices, "signals": config.signals}),
+            document,
+            catalog,
+            Protocols(),
+            signal_kinds(),
+            self._clock,
+            learned,
+            self._journal.stored,
+            self._journal.room,
+            self._journal.past,
+            shared=shared,
+            describe=describe,
+            only=only,
+        )
