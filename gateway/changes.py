@@ -169,9 +169,9 @@ class Changes:
             await self._write(text)
             worked = [name for name, device in self._devices.items() if self._switch.works(device)]
             await self._switch.turn(following, self._devices)
-        except OSError:
+        except (OSError, ConfigError):
             self._versions.drop(version.number)
-            with suppress(OSError):
+            with suppress(OSError, ConfigError):
                 await self._write(self._text, instead_of=text)
             raise
         self._begin_trial(version, worked, change, config.changes.trial if trial else 0.0)

@@ -38,6 +38,7 @@ class Devices(Mapping[str, tuple[PlannedDevice, Health]]):
         self._chance = chance
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
+        self._stopping = False
 
     def __getitem__(self, name: str) -> tuple[PlannedDevice, Health]:
         return self._devices[name]
@@ -64,6 +65,7 @@ class Devices(Mapping[str, tuple[PlannedDevice, Health]]):
             for name in self:
                 self._start(name)
             yield
+            self._stopping = True
             for task in self._tasks.values():
                 task.cancel()
 
@@ -88,7 +90,8 @@ class Devices(Mapping[str, tuple[PlannedDevice, Health]]):
             self._start(device.name)
 
     def _start(self, name: str) -> None:
-        assert self._group is not None
+        if self._group is None or self._stopping:
+            return  # the gateway is about to start, or to end
         planned, health = self._devices[name]
         keeping = keep_device(
             planned.connector,

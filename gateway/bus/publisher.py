@@ -187,7 +187,9 @@ class Retained:
                 self._forget()
             await asyncio.sleep(_PASS_S)
             if not self._pending.any():
-                await self.mailbox.take()
+                with suppress(TimeoutError):  # a tag that is removed says nothing
+                    async with asyncio.timeout(_LOOK_S):
+                        await self.mailbox.take()
 
     async def _publish_due(self) -> None:
         now = asyncio.get_running_loop().time()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 KEPT: Final = 100
-DIFF_LINES_MAX: Final = 1000
+COMPARED_LINES_MAX: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,22 @@ def replaced(path: Path, text: str) -> None:
 
 
 def lines_between(before: str, after: str) -> list[str]:
-    """Return the lines that differ, as a unified diff; of a very long one the beginning."""
-    compared = difflib.unified_diff(before.splitlines(), after.splitlines(), "before", "after", lineterm="", n=2)
-    found = [line for line, _ in zip(compared, range(DIFF_LINES_MAX + 1), strict=False)]
-    return [*found[:DIFF_LINES_MAX], "..."] if len(found) > DIFF_LINES_MAX else found
+    """Return the lines that differ, as a unified diff, without those at both ends that are the same.
+
+    What lies between the first and the last difference is compared up to COMPARED_LINES_MAX lines: beyond that it would
+    take minutes, and one line says so.
+    """
+    old, new = before.splitlines(), after.splitlines()
+    head = _same(old, new)
+    tail = _same(old[head:][::-1], new[head:][::-1])
+    old, new = old[head : len(old) - tail], new[head : len(new) - tail]
+    if max(len(old), len(new)) > COMPARED_LINES_MAX:
+        return [f"@@ {len(old)} lines from line {head + 1} on became {len(new)} @@"]
+    compared = difflib.unified_diff(old, new, "before", "after", lineterm="", n=2)
+    return [f"@@ from line {head + 1} on @@", *list(compared)[2:]] if old or new else []
+
+
+def _same(old: Sequence[str], new: Sequence[str]) -> int:
+    """How many lines are the same at the beginning."""
+    pairs = enumerate(zip(old, new, strict=False))
+    return next((n for n, (a, b) in pairs if a != b), min(len(old), len(new)))

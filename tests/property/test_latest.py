@@ -100,3 +100,14 @@ def test_of_equal_times_the_later_row_wins() -> None:
     latest.update(Batch.of([0], 7, [4.0]))
     latest.update(Batch.of([0], 6, [5.0]))
     assert latest.read(np.array([0], np.uint32))[0].value.tolist() == [4.0]
+
+
+def test_what_is_forgotten_was_never_read() -> None:
+    latest = Latest()
+    latest.update(Batch.of([0, 1], 100, [1.5, 2.5]))
+    latest.update(Batch.of([2], 100, [True]))
+    latest.forget(np.array([1, 2, 3], np.uint32))
+    assert latest.known(np.arange(4, dtype=np.uint32)).tolist() == [True, False, False, False]
+    assert latest.changed(2).tolist() == [1, 2, 3]
+    latest.update(Batch.of([1], 5, [7.0]))
+    assert told(latest, [1])[1][2] == 5

@@ -79,3 +79,21 @@ def test_a_signal_may_feed_another() -> None:
     first, second = Doubled([1], 2), Doubled([2], 3)
     emitted = simulate(derived([first, second], [[Batch.of([1], 0, [1.0])]], feed=True))
     assert emitted == [[(2, 2.0)], [(3, 4.0)]]
+
+
+async def replaced(before: Sequence[Doubled], after: Sequence[Doubled]) -> None:
+    mailbox, derived = Mailbox(), Derived(before, 10)
+    async with asyncio.TaskGroup() as tasks:
+        deriving = tasks.create_task(derive(derived, mailbox, lambda *batches: None, inline))
+        mailbox.put([Batch.of([1], 0, [1.0])])
+        await asyncio.sleep(1.0)
+        derived.signals, derived.tags = after, 12
+        mailbox.put([Batch.of([1, 11], 1, [2.0, 3.0])])
+        await asyncio.sleep(1.0)
+        deriving.cancel()
+
+
+def test_other_signals_take_over_with_the_next_reading_and_those_that_stay_miss_none() -> None:
+    stays, goes, comes = Doubled([1], 9), Doubled([1], 8), Doubled([11], 10)
+    simulate(replaced([stays, goes], [stays, comes]))
+    assert (len(stays.given), len(goes.given), comes.given) == (2, 1, [(Kind.FLOAT, [11])])

@@ -346,6 +346,28 @@ def test_a_tag_that_is_not_configured_any_more_is_told_when_the_journal_has_it(w
     assert "old=4.0" in world.said()[0]
 
 
+def test_a_device_whose_tags_are_others_dies_and_is_born_with_them(world: World) -> None:
+    world.begin()
+    world.tell(force(1.0))
+    world.said()
+    following = world.catalog.successor()
+    for tag in (
+        *(tag for number, tag in enumerate(TAGS) if number != COUNT),
+        Tag(TAGS[FORCE].asset, "new", device="press"),
+    ):
+        following.add(tag)
+    differing = world.catalog.differing(following)
+    world.catalog.become(following, differing)
+    world.latest.forget(differing)
+    world.tell(force(2.0))
+    world.tell(force(3.0))
+    assert world.said() == [
+        "DDEATH press",
+        "DBIRTH press force=2.0 _maintenance/wear=None new=None",
+        "DDATA press force=3.0",
+    ]
+
+
 def test_after_a_rebirth_everything_is_said_anew_with_the_same_number(world: World) -> None:
     world.begin(9)
     world.tell(force(1.0))

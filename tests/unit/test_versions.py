@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.versions import DIFF_LINES_MAX, Version, Versions, lines_between, replaced
+from gateway.config.versions import COMPARED_LINES_MAX, Version, Versions, lines_between, replaced
 
 
 def add(versions: Versions, text: str) -> Version:
@@ -19,8 +19,8 @@ def test_a_version_says_who_when_why_and_which_lines(tmp_path: Path) -> None:
     (second, first), again = versions.all(), Versions(tmp_path / "config")
     assert (second.number, second.author, second.why, second.time_ns) == (2, "eng", "a test", 1_000)
     assert second.change == {"stops": ["saw"]}
-    assert second.diff[3:] == [" a: 1", "-b: 2", "+b: ${SECRET}"]
-    assert first.diff[3:] == ["+a: 1", "+b: 2"]
+    assert second.diff == ["@@ from line 2 on @@", "@@ -1 +1 @@", "-b: 2", "+b: ${SECRET}"]
+    assert first.diff[-2:] == ["+a: 1", "+b: 2"]
     assert (again.text(1), again.get(2)) == ("a: 1\nb: 2\n", second)
 
 
@@ -58,6 +58,11 @@ def test_a_file_is_replaced_through_links_with_the_rights_it_had(tmp_path: Path)
     assert stat.S_IMODE(file.stat().st_mode) == 0o640
 
 
-def test_a_long_diff_is_cut() -> None:
-    found = lines_between("", "x\n" * 5000)
-    assert (len(found), found[-1]) == (DIFF_LINES_MAX + 1, "...")
+def test_what_would_take_minutes_to_compare_is_not() -> None:
+    lines = [f"{n // 2}" for n in range(100_000)]
+    text = "\n".join(lines)
+    assert lines_between(text, text) == []
+    one = lines_between(text, text.replace("\n700\n700\n", "\n700\nx\n700\n"))
+    assert one == ["@@ from line 1402 on @@", "@@ -0,0 +1 @@", "+x"]
+    assert lines_between(text, "y\n" + text + "\ny") == ["@@ 100000 lines from line 1 on became 100002 @@"]
+    assert lines_between("", "x\n" * (COMPARED_LINES_MAX + 1)) == ["@@ 0 lines from line 1 on became 1001 @@"]
