@@ -94,10 +94,15 @@ class Switch:
     def _derive(self, following: Next) -> None:
         """Keep the signals that are as they were, with what they remember."""
         changed = set(following.differing.tolist())
+
+        def stays(name: str, signal: Signal) -> bool:
+            inputs = set(signal.inputs.tolist())
+            known = self._signals.get(name)
+            same = known is not None and inputs == set(known.inputs.tolist())
+            return same and not changed & inputs and name not in following.change.signals
+
         self._signals = {
-            name: signal
-            if name not in self._signals or name in following.change.signals or changed & set(signal.inputs.tolist())
-            else self._signals[name]
+            name: self._signals[name] if stays(name, signal) else signal
             for name, signal in following.plan.signals.items()
         }
         self.derived.signals, self.derived.tags = list(self._signals.values()), len(self._catalog)

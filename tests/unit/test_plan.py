@@ -155,7 +155,7 @@ def test_a_signal_may_watch_an_asset_or_some_of_its_tags(planned: Planned) -> No
         + "  some: {type: monitor, asset: utilities/pump1, tags: [pressure, _maintenance/bearing_rms]}\n"
         + "  bearing: {type: vibration, input: utilities/pump1/wave, sample_rate: 16000}\n"
     )
-    names = [[found.catalog[int(number)].name for number in signal.inputs] for signal in found.signals]
+    names = [[found.catalog[int(number)].name for number in signal.inputs] for signal in found.signals.values()]
     assert names == [["pressure", "state", "wave"], ["wave"], ["pressure", "_maintenance/bearing_rms"]]
     assert "acme/dresden/utilities/pump1/_alarm/some" in found.catalog
 
