@@ -89,3 +89,17 @@ def test_a_device_whose_secret_is_another_one_is_connected_anew() -> None:
     change = diff(config(plant), config(plant), ["a"])
     assert (change.stops, change.starts) == (["a"], ["a"])
     assert str(change.devices[0]) == "device a is changed and reconnects"
+
+
+@settings(deadline=None)
+@given(plants.filter(lambda plant: plant["devices"]), devices, st.data())
+def test_one_key_of_one_device_is_all_that_differs(
+    plant: dict[str, Any], other: dict[str, Any], data: st.DataObject
+) -> None:
+    name = data.draw(st.sampled_from(sorted(plant["devices"])))
+    key = data.draw(st.sampled_from(sorted(other)))
+    after = {**plant, "devices": {**plant["devices"], name: plant["devices"][name] | {key: other[key]}}}
+    change = diff(config(plant), config(after))
+    touched = read(plant["devices"][name]) != read(after["devices"][name])
+    assert (change.stops, change.starts) == (([name], [name]) if touched else ([], []))
+    assert set(change.untouched) == plant["devices"].keys() - ({name} if touched else set())
