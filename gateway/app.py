@@ -99,10 +99,13 @@ class Gateway:
             self.catalog = Catalog()
             file.load(self.catalog)
             self.ledger = self._open_ledger(folder / "ledger.db", config.ledger.retention)
-            self.journal = Journal(file, self._threads("journal", 1), clock, _limits(config), self.ledger)
+            thread = self._threads("journal", 1)
+            self.journal = Journal(file, thread, clock, _limits(config), self.ledger)
             self._learned = Learned(folder / "devices.json")
             self.latest = Latest()
-            self._switch = Switch(self._config, self.catalog, self.latest, self.journal, clock)
+            self._switch = Switch(
+                self._config, self.catalog, self.latest, self.journal, partial(thread, file.save), clock
+            )
             planned = self._switch.begin(config, document, self._learned.load()).devices
             file.save(self.catalog)
             self.latest.grow(len(self.catalog))

@@ -8,7 +8,8 @@ Whoever keeps something per tag (publisher, retained topics, Sparkplug, history,
 `generation` that it is another one; nobody is called. What is not touched is not asked.
 """
 
-from collections.abc import Mapping
+import sqlite3
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,11 +43,20 @@ class Next:
 class Switch:
     """Holds what a configuration has come to. `running` is what it was without devices and signals: that stays."""
 
-    def __init__(self, running: Config, catalog: Catalog, latest: Latest, journal: Journal, clock: Clock) -> None:
+    def __init__(
+        self,
+        running: Config,
+        catalog: Catalog,
+        latest: Latest,
+        journal: Journal,
+        save: Callable[[Catalog], Awaitable[None]],
+        clock: Clock,
+    ) -> None:
         self._running = running
         self._catalog = catalog
         self._latest = latest
         self._journal = journal
+        self._save = save
         self._clock = clock
         self._shared: dict[str, dict[str, Any]] = {}
         self._signals: Mapping[str, Signal] = {}
@@ -77,7 +87,10 @@ class Switch:
             self._catalog.reserve_asset(path)
         for tag in catalog.tags[len(self._catalog) :]:
             self._catalog.reserve(tag.asset, tag.name)
-        await self._journal.number(self._catalog)
+        try:
+            await self._save(self._catalog)
+        except sqlite3.Error as error:
+            raise OSError(f"the journal cannot be written: {error}") from error
         await devices.stop(change.stops)
         self._catalog.become(catalog, following.differing)
         self._latest.forget(following.differing)

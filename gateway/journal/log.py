@@ -29,7 +29,7 @@ from gateway.journal.file import JournalFile
 from gateway.journal.limits import REASONS, Limits
 from gateway.journal.past import Past
 from gateway.journal.witness import Nobody, Witness
-from gateway.model import Batch, Catalog, Record
+from gateway.model import Batch, Record
 
 _RETRY_S = 1.0
 _READ_RECORDS_MAX = 200
@@ -94,13 +94,6 @@ class Journal:
         self._look_for_room()
         self._work.set()
         return record
-
-    async def number(self, catalog: Catalog) -> None:
-        """Store the numbers of new tags and assets, before the first record has them. Raises OSError."""
-        try:
-            await self._offload(self._file.save, catalog)
-        except sqlite3.Error as error:
-            raise OSError(f"the journal cannot be written: {error}") from error
 
     def close(self) -> None:
         """Expect no more records: cursors reach their end when they have read the rest, and `run` returns."""

@@ -153,8 +153,6 @@ async def test_what_a_change_does_not_touch_notices_nothing(tmp_path: Path) -> N
         tags = [tag["path"] for tag in (await plant.get("/tags?match=*saw*"))["tags"]]
         assert tags == ["acme/test/hall/saw/a", "acme/test/hall/saw/c"]
         await plant.until(lambda page: len(page["readings"]) > 3, "/history/hall/saw/c")
-        runs = {device["name"]: device["counts"]["runs"] for device in await plant.get("/devices")}
-        assert (runs["press"], runs["oven"]) == (1, 1)
         plant.check_the_bus()
         assert json.loads(plant.path.read_text(encoding="utf-8")) == plant.keys
 

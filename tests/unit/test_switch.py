@@ -1,6 +1,7 @@
 """From one configuration to the next: which signals remember what they know, and a disk that fails."""
 
 import json
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -37,7 +38,14 @@ class Plant:
         self.file = JournalFile(folder / "journal.db")
         self.catalog, self.latest, clock = Catalog(), Latest(), LoopClock()
         journal = Journal(self.file, inline, clock)
-        self.switch = Switch(check_text(first, "plant.yaml")[0], self.catalog, self.latest, journal, clock)
+        self.switch = Switch(
+            check_text(first, "plant.yaml")[0],
+            self.catalog,
+            self.latest,
+            journal,
+            partial(inline, self.file.save),
+            clock,
+        )
         planned = self.switch.begin(*check_text(first, "plant.yaml"), {}).devices
         self.file.save(self.catalog)
         self.books = LedgerFile(folder / "ledger.db")
@@ -50,9 +58,12 @@ class Plant:
     def derived(self) -> Derived:
         return self.switch.derived
 
-    async def turn(self, following: str) -> None:
+    async def turn(self, following: str, *, broken: bool = False) -> None:
         before, (config, document) = check_text(self.text, "before")[0], check_text(following, "plant.yaml")
-        await self.switch.turn(self.switch.plan(config, document, diff(before, config), {}), self.devices)
+        planned = self.switch.plan(config, document, diff(before, config), {})
+        if broken:
+            self.file.close()
+        await self.switch.turn(planned, self.devices)
         self.text = following
 
 
@@ -81,9 +92,8 @@ async def test_signals_stay_unless_they_or_what_they_watch_are_others(tmp_path: 
 async def test_a_disk_that_fails_changes_nothing(tmp_path: Path) -> None:
     plant = Plant(tmp_path, text("a", "b"))
     device, paths = plant.devices["saw"], [plant.catalog[number].path for number in plant.catalog]
-    plant.file.close()
     with pytest.raises(OSError, match="the journal cannot be written"):
-        await plant.turn(text("a", "c"))
+        await plant.turn(text("a", "c"), broken=True)
     assert plant.devices["saw"] is device
     assert [plant.catalog[number].path for number in plant.catalog] == paths
     plant.books.close()

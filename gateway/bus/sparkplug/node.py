@@ -74,7 +74,6 @@ class EdgeNode:
         self._seq = 0
         self._rows = Rows(datatype_in_data=datatype_in_data)
         self._now, self._past = Changes(), Changes()
-        self._version = self._generation = -1
         self._devices = [""]
         self._owner = np.zeros(0, np.intp)
         self._configured = np.zeros(0, np.bool_)
@@ -82,7 +81,7 @@ class EdgeNode:
         self._told = np.zeros(0, np.uint8)
         self._born = [_UNBORN]
         self._described = [0]  # the version of the catalog that each birth had
-        self._version = 0
+        self._version, self._looked, self._generation = 0, -1, -1
         self._behind: set[int] = set()
 
     # --- births and deaths ----------------------------------------------------------------
@@ -120,12 +119,13 @@ class EdgeNode:
         """Give birth anew to devices that have told units or ranges since their birth; return whether any has."""
         if self._catalog.version == self._version:
             return False
+        self._look_around()
         self._version = self._catalog.version
         stale = [
             owner
             for owner in range(1, len(self._born))
             if self._born[owner] != _UNBORN
-            and (self._owner[self._catalog.described(self._described[owner])] == owner).any()
+            and (self._owner[self._catalog.changed(self._described[owner])] == owner).any()
         ]
         for owner in stale:
             self._birth_of(owner)
@@ -248,18 +248,16 @@ class EdgeNode:
 
     def _look_around(self) -> None:
         """Take note of the tags there are now; a device whose tags changed dies, and is born when it speaks again."""
-        size = len(self._catalog)
-        if size == len(self._owner) and self._generation == self._catalog.generation:
+        if (size := len(self._catalog)) == len(self._owner) and self._generation == self._catalog.generation:
             return
-        changed = [number for number in self._catalog.changed(self._version) if number < len(self._owner)]
-        self._version, self._generation = self._catalog.version, self._catalog.generation
+        changed = [number for number in self._catalog.changed(self._looked) if number < len(self._owner)]
+        self._looked, self._generation = self._catalog.version, self._catalog.generation
         for owner in np.unique(self._owner[changed]).tolist():
             self._die(owner)
         for table in (self._rows, self._now, self._past):
             table.grow(size)
         more = size - len(self._owner)
-        self._told = np.append(self._told, np.zeros(more, np.uint8))
-        self._needed = np.append(self._needed, np.zeros(more, np.uint8))
+        self._told, self._needed = (np.append(c, np.zeros(more, np.uint8)) for c in (self._told, self._needed))
         self._told[changed] = self._needed[changed] = 0
         tags = [self._catalog[number] for number in self._catalog]
         by_asset = {tag.asset: tag.device for tag in reversed(tags) if tag.device}
@@ -268,8 +266,7 @@ class EdgeNode:
         self._described += [0] * (len(self._devices) - len(self._described))
         index = {name: owner for owner, name in enumerate(self._devices)}
         self._owner = np.array([index[tag.device or by_asset.get(tag.asset, "")] for tag in self._catalog.tags])
-        self._configured = np.zeros(size, np.bool_)
-        self._configured[list(self._catalog)] = True
+        self._configured = self._catalog.configured.copy()
 
     def _by_owner(self, batches: Sequence[Batch]) -> list[tuple[int, Sequence[Batch]]]:
         """Split by owner; what one device emits has one."""
