@@ -104,7 +104,7 @@ class Gateway:
             self._learned = Learned(folder / "devices.json")
             self.latest = Latest()
             self._switch = Switch(
-                self._config, self.catalog, self.latest, self.journal, partial(thread, file.save), clock
+                self._config, self.catalog, self.latest, self.journal, lambda catalog: thread(file.save, catalog), clock
             )
             planned = self._switch.begin(config, document, self._learned.load()).devices
             file.save(self.catalog)

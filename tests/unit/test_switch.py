@@ -1,7 +1,6 @@
 """From one configuration to the next: which signals remember what they know, and a disk that fails."""
 
 import json
-from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -43,7 +42,7 @@ class Plant:
             self.catalog,
             self.latest,
             journal,
-            partial(inline, self.file.save),
+            lambda catalog: inline(self.file.save, catalog),
             clock,
         )
         planned = self.switch.begin(*check_text(first, "plant.yaml"), {}).devices
