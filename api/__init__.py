@@ -4,6 +4,7 @@ plant.py      what the application hands in; the API knows nothing else of the g
 app.py        the application: routes, errors, tokens, headers
 problems.py   every error as problem+json (RFC 9457)
 times.py      points in time as people and programs write them
+why.py        /api/v1/tags/.../why and lineage: the way of a value, and what is wrong with it
 browse.py     /api/v1/assets, tags, devices
 readings.py   /api/v1/values
 history.py    /api/v1/history

@@ -18,7 +18,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api import aligned, browse, config, health, history, ledger, problems, readings, stream, writes
+from api import aligned, browse, config, health, history, ledger, problems, readings, stream, why, writes
 from api.i3x import app as i3x
 from api.i3x.answers import Gzipped, refused
 from api.plant import Plant
@@ -53,7 +53,7 @@ def create(plant: Plant, tokens: Mapping[str, str]) -> ASGIApp:
     )
     problems.install(app)
     bearer = [Depends(HTTPBearer(auto_error=False))] if tokens else []  # for the document; _Tokens looks at them
-    for part in (browse, readings, history, aligned, ledger, stream, writes, config, health):
+    for part in (why, browse, readings, history, aligned, ledger, stream, writes, config, health):
         app.include_router(part.router(plant), dependencies=bearer)
     mimetypes.add_type("text/javascript", ".js")  # the registry of Windows may say otherwise
     app.mount(i3x.PREFIX, i3x.create(plant), name="i3x")

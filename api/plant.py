@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gateway.config import Finding
 from gateway.config.change import Change
 from gateway.config.versions import Version
+from gateway.contracts import Step
 from gateway.model import Batch, Catalog
 
 
@@ -18,6 +19,21 @@ class Latest(Protocol):
     """The latest reading of every tag. `now` grows with every update; `version` is when a tag was updated last."""
 
     now: int
+
+    @property
+    def sequence(self) -> NDArray[np.int64]:
+        """The sequence of the record that a tag's reading is in, by number of the tag; 0 if it is in none."""
+        ...
+
+    @property
+    def received(self) -> NDArray[np.int64]:
+        """When it was received [ns]."""
+        ...
+
+    @property
+    def since(self) -> NDArray[np.int64]:
+        """When the first reading of its quality was received [ns]; 0 if there is none."""
+        ...
 
     def read(self, tag: NDArray[np.uint32]) -> list[Batch]:
         """Return the latest readings of these tags, one batch per kind of value."""
@@ -53,7 +69,9 @@ class Readings(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device as it stands; `learned` is what was found out about it, in what JSON can carry."""
+    """A device as it stands; `learned` is what was found out about it, in what JSON can carry; `causes` is what a
+    StatusCode stands for in the words of its protocol.
+    """
 
     name: str
     protocol: str
@@ -67,6 +85,7 @@ class Device:
     counts: Mapping[str, int]
     gauges: Mapping[str, float]
     learned: Mapping[str, Any]
+    causes: Mapping[int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +227,10 @@ class Plant(Protocol):
         ...
 
     def devices(self) -> Sequence[Device]: ...
+
+    def trace(self, number: int) -> Sequence[Step]:
+        """Return what the values of a tag pass, from where its device has them to the wire; nothing if not known."""
+        ...
 
     def parts(self) -> Sequence[Part]: ...
 

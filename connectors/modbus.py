@@ -33,9 +33,10 @@ from connectors._modbus.options import Tls
 from connectors._modbus.points import Point, Points
 from connectors._modbus.profile import Profile
 from connectors._modbus.scan import Scan
+from connectors._modbus.trace import trace
 from connectors._modbus.unit import Unit
 from connectors._pace import due
-from gateway.contracts import Clock, Device, Emit
+from gateway.contracts import Clock, Device, Emit, Step
 from gateway.model import Quality
 
 SCHEMES: Final = endpoint.SCHEMES
@@ -122,9 +123,18 @@ class Modbus:
 
     async def write(self, number: int, value: float | str | bool) -> Any:
         """Write one tag and return what the device has then (Writer in gateway/contracts.py)."""
-        point = next(point for scan in self._scans if (point := scan.point(number)))
+        _, point, _ = self._read_by(number)
         async with self._writing:  # two bits of a register, on a device that has no mask write
             return await writing.write(partial(self._ask, first=True), point, value)
+
+    def trace(self, number: int) -> Sequence[Step]:
+        """Return which way the values of a tag come (Traced in gateway/contracts.py)."""
+        return trace(*self._read_by(number), self._profile, self._unit, self._line)
+
+    def _read_by(self, number: int) -> tuple[Scan, Point, float]:
+        """The scan that reads a tag, what it reads, and how often."""
+        scans = zip(self._scans, self._periods_s, strict=True)
+        return next((scan, point, period) for scan, period in scans if (point := scan.point(number)))
 
     def _scan(self, device: Device, rows: Sequence[int]) -> Scan:
         return Scan(

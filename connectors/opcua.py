@@ -16,7 +16,6 @@ subscriptions by a new one, or all is made anew (5.14.7, 6.7).
 """
 
 import asyncio
-import zlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -26,7 +25,7 @@ from typing import Any, Final
 import numpy as np
 from asyncua import Client, ua
 
-from connectors._opcua import writing
+from connectors._opcua import trace, writing
 from connectors._opcua.backfill import Backfill, Server
 from connectors._opcua.deadband import Deadbands
 from connectors._opcua.decode import DecodeError
@@ -47,7 +46,7 @@ from connectors._opcua.said import Said
 from connectors._opcua.session import Session
 from connectors._opcua.structures import Structures
 from connectors._pace import heed_cancel
-from gateway.contracts import Clock, Device, DeviceError, Emit
+from gateway.contracts import Clock, Device, DeviceError, Emit, Step
 from gateway.model import Batch, Quality
 
 SCHEMES: Final = ("opc.tcp",)
@@ -90,7 +89,6 @@ class OpcUa:
         self._nodes: Mapping[int, TagOptions] = dict(zip(device.numbers.tolist(), device.tag_options, strict=True))
         self._values = device.numbers[[tag.events is None for tag in device.tag_options]]
         self._clock = clock
-        self._now_ns = clock.now_ns
         self._stored = device.stored
         self._node_of: dict[int, ua.NodeId] = {}
         self._item_of: dict[int, int] = {}
@@ -104,9 +102,9 @@ class OpcUa:
         self._remarks = Remarks(device, self._learned)
         self._said = Said(device.numbers, self.counts)
         self._told = Told(device.numbers, self.counts)
-        self._publishing_s, polls = rates(self._options, self._nodes)
-        self._polling = Polling(polls, zlib.crc32(device.name.encode()) / 2**32, clock, self.counts) if polls else None
-        self._polled = {number for numbers in polls.values() for number in numbers}
+        self._publishing_s, self._polls = rates(self._options, self._nodes)
+        self._polling = Polling(self._polls, device.name, clock, self.counts) if self._polls else None
+        self._polled = {number for numbers in self._polls.values() for number in numbers}
         self._bands = (
             {int(n): tag.deadband for n, tag in zip(device.numbers, device.tags, strict=True) if tag.deadband}
             if self._options.server_deadband
@@ -140,6 +138,13 @@ class OpcUa:
             raise ConnectionError("not connected")
         return await writing.write(self._session.client, self._node_of[number], value)
 
+    def trace(self, number: int) -> Sequence[Step]:
+        """Return which way the values of a tag come (Traced in gateway/contracts.py)."""
+        gone = int(Quality.BAD_NODE_ID_UNKNOWN) if number in self._said.gone else 0
+        node = trace.node(self._nodes[number], self._node_of.get(number), self._refused.get(number, gone))
+        rate = trace.rate(number, self._polls, self._publishing_s, self._options.publishing, self._publishing)
+        return [node, rate, *trace.way(self._session)]
+
     # --- the subscription -----------------------------------------------------------------
 
     async def _serve(self, client: Client) -> None:
@@ -160,13 +165,13 @@ class OpcUa:
             raise group.exceptions[0] from None
 
     def _live(self, *batches: Batch) -> None:
-        self._emit(*map(self._deadbands, map(self._told.live, self._said.news(batches, self._now_ns()))))
+        self._emit(*map(self._deadbands, map(self._told.live, self._said.news(batches, self._clock.now_ns()))))
 
     def _emit_untold(self, *batches: Batch) -> None:
-        self._emit(*map(self._told.live, self._said.untold(batches, self._now_ns())))
+        self._emit(*map(self._told.live, self._said.untold(batches, self._clock.now_ns())))
 
     def _emit_lacking(self, *batches: Batch) -> None:
-        self._emit(*self._said.lacking(batches, self._now_ns()))
+        self._emit(*self._said.lacking(batches, self._clock.now_ns()))
 
     async def _resumed(self, client: Client) -> Publishing | None:
         """The subscription of the last connection if it goes on."""
@@ -176,12 +181,7 @@ class OpcUa:
             return None
         try:
             if not self._session.reused:
-                numbers = [subscription.number for subscription in publishing.subscriptions]
-                results = await client.uaclient.transfer_subscriptions(
-                    ua.TransferSubscriptionsParameters(SubscriptionIds=numbers, SendInitialValues=False)
-                )
-                for result in results:
-                    result.StatusCode.check()
+                await publishing.transfer(client)
             await publishing.catch_up(client)
         except ua.UaStatusCodeError:
             self._publishing = None
@@ -312,7 +312,7 @@ class OpcUa:
         self._refused |= codes
         if codes:
             self._told.gone(np.array(list(codes), np.uint32))
-            self._emit(self._said.refused(list(codes), list(codes.values()), self._now_ns()))
+            self._emit(self._said.refused(list(codes), list(codes.values()), self._clock.now_ns()))
 
     def _remark(self) -> None:
         """Say which tags cannot be had; of those that are polled only their values tell."""

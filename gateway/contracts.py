@@ -119,6 +119,33 @@ class Prompt(Protocol):
     retry_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that a value passes on its way from the wire to its tag, and how it is.
+
+    `kind` is what an engineer calls it: register, request, unit, node, subscription, session, link. `facts` is what
+    JSON can carry, without secrets. `trouble` says what is wrong with it, `remedy` what to do; empty if nothing is.
+    """
+
+    kind: str
+    name: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    trouble: str = ""
+    remedy: str = ""
+
+
+@runtime_checkable
+class Traced(Protocol):
+    """A connector that can tell which way its values come. It asks nobody: it tells what it knows."""
+
+    def trace(self, number: int) -> Sequence[Step]:
+        """Return what the values of this tag pass, from where the device has them to the wire.
+
+        The facts of the first step say what becomes of what the device has: type, order, scale, offset.
+        """
+        ...
+
+
 class Sink(Protocol):
     """Where records go: a broker, a database, a file."""
 

@@ -1,7 +1,7 @@
 """The hub: where every emission goes first, and from where it goes on. It never waits and never fails.
 
-    emit --> latest table            for whoever wants to know how things are now
-         --> journal                 for whoever must not miss anything
+    emit --> journal                 for whoever must not miss anything
+         --> latest table            for whoever wants to know how things are now, and in which record that is
          --> mailboxes               for signals and live views, which may
 
 It knows tags only as numbers of assets.
@@ -36,10 +36,10 @@ class Hub:
         batches = tuple(batch for batch in batches if len(batch))
         if not batches:
             return
-        for batch in batches:
-            self._latest.update(batch)
         for asset, parts in self._by_asset(batches):
-            self._journal.append(asset, parts)
+            record = self._journal.append(asset, parts)
+            for batch in parts:
+                self._latest.update(batch, record.sequence, record.received)
         for mailbox in self._mailboxes:
             mailbox.put(batches)
 

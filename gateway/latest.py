@@ -21,6 +21,8 @@ class Latest:
     `bits`             uint64 (n,): the value as it lies in memory, unless it is an object
     `object`           object (n,): the value if it is one
     `version`          int64 (n,): the number of the update that wrote the row last; `now` is the newest
+    `sequence`, `received`  int64 (n,): of the record that the reading is in; 0 if it is in none
+    `since`            int64 (n,): when the first reading of this quality was received; 0 if none was
     """
 
     def __init__(self, size: int = 0) -> None:
@@ -31,18 +33,29 @@ class Latest:
         self.time = np.full(size, _NEVER)
         self.quality = np.full(size, Quality.BAD_WAITING_FOR_INITIAL_DATA, np.uint32)
         self.version = np.zeros(size, np.int64)
+        self.sequence = np.zeros(size, np.int64)
+        self.received = np.zeros(size, np.int64)
+        self.since = np.zeros(size, np.int64)
 
     def __len__(self) -> int:
         return len(self.time)
 
-    def update(self, batch: Batch) -> None:
-        """Take the newest reading of each tag in the batch; of equal times the later row wins."""
+    def update(self, batch: Batch, sequence: int = 0, received: int = 0) -> None:
+        """Take the newest reading of each tag in the batch; of equal times the later row wins.
+
+        `sequence` and `received` [ns] are those of the record that the batch is in.
+        """
         if len(batch) == 0:
             return
         self.grow(int(batch.tag.max()) + 1)
         newest, rows = self._newest(batch)
         kind = newest.kind
         self.now += 1
+        turned = self.quality[rows] != newest.quality
+        if turned.any():
+            self.since[newest.tag[turned]] = received
+        self.sequence[rows] = sequence
+        self.received[rows] = received
         self.time[rows] = newest.time
         self.quality[rows] = newest.quality
         self.kind[rows] = kind
@@ -105,7 +118,7 @@ class Latest:
         if size <= len(self):
             return
         n, more = len(self), Latest(max(size, 2 * len(self)))
-        for name in ("bits", "object", "kind", "time", "quality", "version"):
+        for name in ("bits", "object", "kind", "time", "quality", "version", "sequence", "received", "since"):
             getattr(more, name)[:n] = getattr(self, name)
             setattr(self, name, getattr(more, name))
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 import api.plant
 from gateway import __version__
 from gateway.changes import Changes
-from gateway.contracts import Clock, Offload
+from gateway.contracts import Clock, Offload, Step, Traced
 from gateway.historian.chunk import Readings
 from gateway.historian.history import History
 from gateway.historian.rollup import Rollup
@@ -103,9 +103,16 @@ class View:
                 counts=health.counts() | planned.connector.counts,
                 gauges={"last_success_timestamp_seconds": health.last_ns / 1e9},
                 learned=planned.connector.learned,
+                causes=getattr(planned.connector, "causes", {}),
             )
             for name, (planned, health) in self._devices.items()
         ]
+
+    def trace(self, number: int) -> Sequence[Step]:
+        planned, _ = self._devices.get(self.catalog[number].device, (None, None))
+        if planned is None or not isinstance(planned.connector, Traced):
+            return []
+        return planned.connector.trace(number)
 
     def parts(self) -> list[api.plant.Part]:
         return [self._journal_part(), *map(_part, self._parts.values())]

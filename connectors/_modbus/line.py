@@ -54,6 +54,10 @@ class Line:
         self._timer: asyncio.TimerHandle | None = None
         self._pace: asyncio.TimerHandle | None = None
 
+    @property
+    def connected(self) -> bool:
+        return self._link is not None
+
     @asynccontextmanager
     async def joined(self, timeout_s: float) -> AsyncIterator[None]:
         """Use the line; the first opens its link, the last closes it. Raises OSError, TimeoutError."""

@@ -1,5 +1,6 @@
 """Tags that are polled: read again and again, each rate in step with the clock."""
 
+import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -12,16 +13,14 @@ from gateway.contracts import Clock, Emit
 
 
 class Polling:
-    """The polled tags of a device; their numbers are given by period in seconds.
+    """The polled tags of a device; their numbers are given by period in seconds. Its `name` says when its turn is.
 
     `counts` has `polls`, and `polls_skipped`, those left out because the one before was not done.
     """
 
-    def __init__(
-        self, numbers: Mapping[float, Sequence[int]], phase: float, clock: Clock, counts: Counter[str]
-    ) -> None:
+    def __init__(self, numbers: Mapping[float, Sequence[int]], name: str, clock: Clock, counts: Counter[str]) -> None:
         self._numbers = dict(numbers)
-        self._phase = phase
+        self._phase = zlib.crc32(name.encode()) / 2**32
         self._clock = clock
         self._counts = counts
         self._readings: list[Reading] = []

@@ -57,6 +57,15 @@ class Publishing:
         """Whether a subscription cannot be taken up again."""
         return any(subscription.over for subscription in self.subscriptions)
 
+    async def transfer(self, client: Client) -> None:
+        """Take the subscriptions into another session (OPC 10000-4, 5.14.7). Raises ua.UaStatusCodeError."""
+        numbers = [subscription.number for subscription in self.subscriptions]
+        results = await client.uaclient.transfer_subscriptions(
+            ua.TransferSubscriptionsParameters(SubscriptionIds=numbers, SendInitialValues=False)
+        )
+        for result in results:
+            result.StatusCode.check()
+
     async def told(self) -> None:
         """Wait until the server has said all that it had to say in this connection."""
         for subscription in self.subscriptions:

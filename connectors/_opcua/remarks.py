@@ -58,7 +58,7 @@ class Remarks:
     def _refusal(self, code: int, numbers: Sequence[int]) -> str:
         shown = ", ".join(f"{tag.name} ({keys.monitored})" for tag, keys in (self._tags[n] for n in numbers[:_SHOWN]))
         more = f" and {len(numbers) - _SHOWN} more" if len(numbers) > _SHOWN else ""
-        return f"{shown}{more}: {ua.StatusCode(ua.UInt32(code)).name}: {_REMEDIES.get(code, _OTHER)}"
+        return f"{shown}{more}: {ua.StatusCode(ua.UInt32(code)).name}: {remedy(code)}"
 
     def _say(self, subject: str, texts: Sequence[str]) -> None:
         before = self._said.get(subject, ())
@@ -69,6 +69,11 @@ class Remarks:
             log.warning("device %s: no more trouble with its %s", self._name, subject)
         self._said[subject] = texts
         self._learned["remarks"] = [text for texts in self._said.values() for text in texts]
+
+
+def remedy(code: int) -> str:
+    """What to do about a node that the server refuses with this StatusCode."""
+    return _REMEDIES.get(code & _CODE, _OTHER)
 
 
 def _essence(text: str) -> str:

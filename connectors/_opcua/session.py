@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Final
+from urllib.parse import urlsplit
 
 from asyncua import Client, ua
 
@@ -22,7 +23,7 @@ _TIMES: Final = [
     ua.NodeId(ua.Int32(ua.ObjectIds.Server_ServerStatus_StartTime)),
     ua.NodeId(ua.Int32(ua.ObjectIds.Server_ServerStatus_CurrentTime)),
 ]
-_WHERE: Final = "check address and port in connect, whether the server runs, and the firewalls on the way"
+WHERE: Final = "check address and port in connect, whether the server runs, and the firewalls on the way"
 _YEAR_0: Final = 1601
 """Of OPC UA; what a server says that does not know the time."""
 _LOST: Final = {
@@ -43,12 +44,13 @@ class Session:
     `client` is there as long as the session may still be. `reused` is whether the session is that of the last
     connection, whose subscriptions then go on. `restarted` is whether the server is another one than then: what it
     calls by the same number as the last one did may belong to somebody else. `ahead_s` is how far its clock is ahead of
-    ours, negative if it is behind, 0 if it does not say.
+    ours, negative if it is behind, 0 if it does not say. `connected` is whether the session has a connection now.
     """
 
     def __init__(self, device: Device, clock: Clock) -> None:
         security.check(device.url, device.options.security)
         self._url = device.url
+        self.address = f"opc.tcp://{urlsplit(device.url).netloc.rpartition('@')[2]}"
         self._folder = device.folder
         self._options: DeviceOptions = device.options
         self._clock = clock
@@ -57,6 +59,7 @@ class Session:
         self.reused = False
         self.restarted = True
         self.ahead_s = 0.0
+        self.connected = False
 
     @asynccontextmanager
     async def joined(self) -> AsyncIterator[Client]:
@@ -65,6 +68,7 @@ class Session:
         try:
             await self._connect(client)
             heed_cancel()
+            self.connected = True
             yield client
         except OSError as error:  # TimeoutError is one
             await client._teardown_transport_only()
@@ -80,6 +84,8 @@ class Session:
         except BaseException:
             await self._leave(client)
             raise
+        finally:
+            self.connected = False
 
     async def _connect(self, client: Client) -> None:
         """Open a channel and take the session up again, or create one."""
@@ -91,9 +97,9 @@ class Session:
                     self.reused = await client._try_reactivate_existing_session()
                 started, current = await _times(client)
         except TimeoutError:
-            raise TimeoutError(f"no answer within {timeout_s:g} s: {_WHERE}") from None
+            raise TimeoutError(f"no answer within {timeout_s:g} s: {WHERE}") from None
         except ConnectionRefusedError as error:
-            raise ConnectionRefusedError(f"{error}: {_WHERE}") from error
+            raise ConnectionRefusedError(f"{error}: {WHERE}") from error
         except ConnectionError as error:
             raise ConnectionError(
                 f"{error}: the server hangs up on who asks for a session: check that it is OPC UA what answers at this"

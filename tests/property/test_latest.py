@@ -93,6 +93,27 @@ def test_reading_does_not_change_what_is_read(emissions: list[Batch]) -> None:
     assert [rows(batch) for batch in latest.read(tags)] == before
 
 
+@settings(deadline=None, max_examples=200)
+@given(EMISSIONS)
+def test_each_reading_is_known_by_its_record_and_since_when_its_quality_holds(emissions: list[Batch]) -> None:
+    latest, model = Latest(), Model()
+    record: dict[int, int] = {}
+    since: dict[int, int] = {}
+    for sequence, batch in enumerate(emissions, 1):
+        before = dict(model.reading)
+        for _, tag, time, _, quality in rows(batch):
+            old = before[tag][4] if tag in before else Quality.BAD_WAITING_FOR_INITIAL_DATA
+            if (tag not in before or time >= before[tag][2]) and quality != old:
+                since[tag] = 1000 + sequence
+            if tag not in before or time >= before[tag][2]:
+                record[tag] = sequence
+        latest.update(batch, sequence, 1000 + sequence)
+        model.update(batch, latest.now)
+    assert {tag: int(latest.sequence[tag]) for tag in record} == record
+    assert {tag: int(latest.received[tag]) - 1000 for tag in record} == record
+    assert {tag: int(latest.since[tag]) for tag in since} == since
+
+
 def test_of_equal_times_the_later_row_wins() -> None:
     latest = Latest(1)
     latest.update(Batch.of([0, 0, 0], [5, 7, 7], [1.0, 2.0, 3.0]))
