@@ -1,7 +1,8 @@
 """The HTTP side: REST for IT, a live page for people. FastAPI; OpenAPI 3.1.
 
 plant.py      what the application hands in; the API knows nothing else of the gateway
-app.py        the application: routes, errors, tokens, headers
+app.py        the application: routes, errors, headers
+access.py     who may ask what: roles and tokens
 problems.py   every error as problem+json (RFC 9457)
 times.py      points in time as people and programs write them
 why.py        /api/v1/tags/.../why and lineage: the way of a value, and what is wrong with it

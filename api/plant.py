@@ -167,7 +167,7 @@ class Trial(Protocol):
 
 
 class Changes(Protocol):
-    """The configuration, which `authors` may change, and its versions.
+    """The configuration and its versions.
 
     What is planned or applied raises ConfigError for a text that is wrong, ConflictError if somebody else was faster,
     OSError if it cannot be kept; versions that are not kept are a KeyError.
@@ -177,8 +177,6 @@ class Changes(Protocol):
     def file(self) -> str: ...
     @property
     def number(self) -> int: ...
-    @property
-    def authors(self) -> Collection[str]: ...
     @property
     def trial(self) -> Trial | None: ...
     @property

@@ -23,6 +23,7 @@ from typing import Any, Final
 
 from starlette.types import ASGIApp
 
+from api.access import Client
 from api.app import create
 from gateway.bus.broker import Broker
 from gateway.bus.bulletin import publish_minutes
@@ -258,7 +259,7 @@ class Gateway:
             writes=self.writes,
             changes=self.changes,
         )
-        return create(view, self._config.api.tokens)
+        return create(view, {name: Client(*key) for name, key in self._config.api.clients().items()})
 
     def _open_history(self, folder: Path) -> tuple[History | None, Historian | None]:
         keys = self._config.historian

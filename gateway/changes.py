@@ -71,7 +71,6 @@ class Changes:
         clock: Clock,
     ) -> None:
         self.file = str(source.path)
-        self.authors = frozenset(config.api.engineers)
         self.trial: Trial | None = None
         self.findings: Sequence[Finding] = ()
         self._source = source

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from api.access import Client
 from api.app import create
 from gateway.contracts import Clock, Connector, Emit
 from gateway.historian.history import History
@@ -111,10 +112,11 @@ def shown(hall: Hall, folder: Path, clock: Clock, history: History | None = None
 
 @asynccontextmanager
 async def served(
-    hall: Hall, folder: Path, tokens: Mapping[str, str], history: History | None = None
+    hall: Hall, folder: Path, tokens: Mapping[str, str | Client], history: History | None = None
 ) -> AsyncIterator[httpx.AsyncClient]:
     """The API of a gateway of which nothing runs, and a client of it; the clock stands."""
     with shown(hall, folder, Still(), history) as (view, _):
-        transport = httpx.ASGITransport(create(view, tokens), raise_app_exceptions=False)
+        clients = {n: Client(t) if isinstance(t, str) else t for n, t in tokens.items()}
+        transport = httpx.ASGITransport(create(view, clients), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
             yield http

@@ -9,6 +9,7 @@ from typing import Any, Final
 import httpx
 import orjson
 
+from api.access import Client
 from api.app import create
 from gateway.historian.history import History, Progress
 from gateway.historian.schema import engine
@@ -144,7 +145,10 @@ async def floor(folder: Path, *, tokens: Mapping[str, str] | None = None, histor
     kept = History(engine(f"sqlite:///{folder / 'history.db'}")) if history else None
     with shown(hall, folder, clock, kept) as (view, hub), listener("127.0.0.1", 0) as socket:
         url = f"http://127.0.0.1:{socket.getsockname()[1]}/i3x/v1"
-        async with serving(create(view, tokens or {}), socket), httpx.AsyncClient(base_url=url, timeout=30) as http:
+        async with (
+            serving(create(view, {name: Client(token) for name, token in (tokens or {}).items()}), socket),
+            httpx.AsyncClient(base_url=url, timeout=30) as http,
+        ):
             yield Floor(hall, hub, http, url, clock)
     if kept is not None:
         kept.close()

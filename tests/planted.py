@@ -60,6 +60,16 @@ BUGS = [
         "tests/property/test_latest.py",
     ),
     Planted(
+        "a path that only begins like one with a rule has its rule",
+        "api/access.py", 'path.startswith(start + "/")', "path.startswith(start)",
+        "tests/unit/test_api_access.py",
+    ),
+    Planted(
+        "a token that has expired is good",
+        "api/access.py", "now_ns < end_ns", "True",
+        "tests/unit/test_api_access.py",
+    ),
+    Planted(
         "a bad tag is bad since its last reading",
         "gateway/latest.py", "self.since[newest.tag[turned]]", "self.since[newest.tag]",
         "tests/property/test_latest.py",

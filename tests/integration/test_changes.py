@@ -35,8 +35,7 @@ class Plant:
             "bus": {"url": f"mqtt://127.0.0.1:{broker}", "min_interval": "50ms"},
             "api": {
                 "listen": "127.0.0.1:0",
-                "tokens": {"eng": "${ENG_TOKEN}", "viewer": "${VIEW_TOKEN}"},
-                "engineers": ["eng"],
+                "tokens": {"eng": {"token": "${ENG_TOKEN}", "role": "engineer"}, "viewer": "${VIEW_TOKEN}"},
             },
             "changes": {"trial": "2s"},
             "devices": {

@@ -123,3 +123,6 @@ def test_writers_are_owners_of_tokens(tmp_path: Path) -> None:
         tmp_path, API % "epr" + devices, PROTOCOLS
     )
     assert "writers: erp has no token" in findings(tmp_path, "api: {writers: [erp]}\n" + devices, PROTOCOLS)
+    viewer = "api: {tokens: {erp: {token: correct-horse-battery, role: viewer}}, writers: [erp]}\n"
+    assert "writers: erp is a viewer" in findings(tmp_path, viewer + devices, PROTOCOLS)
+    assert planned(tmp_path, viewer.replace("viewer", "operator") + devices, PROTOCOLS).writable
