@@ -188,7 +188,7 @@ class ApiToken(Keys):
     token: str = Field(description="the token itself, as ${NAME}")
     role: Literal["viewer", "operator", "engineer", "admin"] = Field(
         default="viewer",
-        description="viewer looks; operator also writes tags, if he is one of the writers; engineer also sees and changes the configuration",
+        description="viewer looks; operator also writes, if one of the writers; engineer also changes the configuration",
     )
     expires: AwareDatetime | None = Field(default=None, description="until when it is good, as 2027-01-01T00:00:00Z")
 
