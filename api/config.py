@@ -1,7 +1,7 @@
 """The configuration: see what a change would touch, make it, look at the versions, go back.
 
-Whoever may change it may name any device and any file for the gateway to read, so it takes an engineer, and on a gateway
-that knows nobody nobody may.
+Whoever may change it may name any device and any file for the gateway to read, so it takes an engineer, and where there
+are no tokens nobody may.
 """
 
 from collections.abc import Callable, Coroutine

@@ -27,8 +27,10 @@ from api.access import Client
 from api.app import create
 from gateway.bus.broker import Broker
 from gateway.bus.bulletin import publish_minutes
-from gateway.bus.publisher import Publisher, Retained
+from gateway.bus.mqtt import Access
+from gateway.bus.publisher import Publisher
 from gateway.bus.replay import Replay
+from gateway.bus.retained import Retained
 from gateway.bus.topics import Topics
 from gateway.changes import Changes, Source
 from gateway.clock import ThreadOffload
@@ -115,8 +117,9 @@ class Gateway:
             self.devices = Devices(planned, self.hub, self.latest, self.ledger, clock, chance)
             self._work = self._threads("work", 2)
             self._history, self._historian = self._open_history(folder)
+            access = Access(config.bus.version, **config.bus.tls.model_dump())
             topics = self._topics = Topics(config.bus.root, config.site.path, config.id)
-            self.publisher = Publisher(config.bus.addresses(), topics, self.catalog, self.journal.boot, clock)
+            self.publisher = Publisher(config.bus.addresses(), topics, self.catalog, self.journal.boot, clock, access)
             self._replay = Replay(self.publisher, topics, self.catalog, self.journal.find)
             self._retained = Retained(self.publisher, topics, self.catalog, self.latest, config.bus.min_interval)
             self._broker = Broker(*address(config.bus.listen), folder / "broker", folder / "broker.log")
@@ -157,7 +160,8 @@ class Gateway:
     # --- what runs on each level, from the outside in -------------------------------------
 
     def _services(self) -> list[Task]:
-        services = [self._kept("bus", self._publish), self._kept("device profiles", self._remember)]
+        services = [self._kept("bus", self._publish, lambda: {"too_large": self.publisher.too_large})]
+        services.append(self._kept("device profiles", self._remember))
         services.append(self._kept("ledger", self.ledger.run, lambda: {"rows_dropped": self.ledger.rows_dropped}))
         report = partial(publish_minutes, self.ledger.minute, self.publisher, self._topics, self._clock)
         services.append(self._kept("ledger topic", report))

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from gateway.bus.mqtt import Access
 from gateway.bus.sparkplug.names import Names
 from gateway.bus.sparkplug.node import EdgeNode
 from gateway.bus.sparkplug.session import BirthNumber, Options, Session
@@ -59,6 +60,7 @@ class Sparkplug:
             client_id=f"itot-gateway-{config.id}-sparkplug",
             primary_host=self._keys.primary_host or "",
             write=self._write if self._keys.writes else None,
+            access=Access("3.1.1", **config.bus.tls.model_dump()),
         )
         number = BirthNumber(Path(config.data_dir) / "sparkplug.json")
         self._session = Session(options, node, number, clock)

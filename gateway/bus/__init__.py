@@ -2,9 +2,13 @@
 
     topics.py     names of the topics                            pure
     varint.py     whole numbers as MQTT and protobuf have them   pure
-    packets.py    control packets of MQTT 3.1.1                  pure
-    mqtt.py       one connection to one broker
-    publisher.py  records and retained values onto the bus
+    packets.py    control packets of MQTT                        pure
+    properties.py what MQTT 5 adds to them                       pure
+    flight.py     what has been sent and not been answered yet
+    connection.py one connection to one broker
+    mqtt.py       the way to it: version, TLS, user
+    publisher.py  records onto the bus
+    retained.py   the latest value of each tag onto the bus
     events.py     readings that are events, as CloudEvents       pure
     bulletin.py   the ledger of each minute
     replay.py     batch messages once more, for who missed them

@@ -1,7 +1,8 @@
-"""Control packets of MQTT 3.1.1 as bytes, and back: what a client needs that publishes and subscribes. QoS 0, 1. Pure.
+"""Control packets of MQTT 3.1.1 and 5 as bytes, and back: what a client needs that publishes and subscribes. Pure.
 
 Section numbers are those of the OASIS standard of 29 October 2014. A packet is a first byte with its type and flags,
-the length of the rest in one to four bytes, and the rest.
+the length of the rest in one to four bytes, and the rest. MQTT 5 has blocks of properties in it (properties.py), which
+are handed in and out as bytes here: in 3.1.1 there are none, so they are empty. QoS 0 and 1.
 """
 
 import struct
@@ -14,6 +15,7 @@ PUBLISH: Final = 0x30
 PUBACK: Final = 0x40
 SUBACK: Final = 0x90
 PINGRESP: Final = 0xD0
+DISCONNECTED: Final = 0xE0
 TYPE: Final = 0xF0
 """The bits of the first byte that are the type; the others are flags."""
 
@@ -27,7 +29,10 @@ _CONNECT, _SUBSCRIBE = 0x10, 0x82
 _RETAIN: Final = 0x01
 _QOS_BITS: Final = 0x06
 _CLEAN_SESSION, _WILL, _WILL_RETAIN, _PASSWORD, _USER = 0x02, 0x04, 0x20, 0x40, 0x80
-_LEVEL: Final = 4  # 3.1.2.2: protocol level of 3.1.1
+LEVEL: Final = {"3.1.1": 4, "5": 5}
+"""Protocol levels (3.1.2.2)."""
+RETAIN_AS_PUBLISHED: Final = 0x08
+"""Option of a subscription in MQTT 5 (3.8.3.1)."""
 _SHORT: Final = struct.Struct(">H")
 _ACK: Final = struct.Struct(">BBH")
 _LENGTH_BYTES_MAX: Final = 4
@@ -49,24 +54,29 @@ def connect(
     user: str = "",
     password: str = "",
     will: tuple[str, bytes, bool] | None = None,
+    level: int = LEVEL["3.1.1"],
+    properties: bytes = b"",
 ) -> bytes:
-    """Return CONNECT (3.1) with a clean session; a will is topic, payload and whether it is retained."""
+    """Return CONNECT (3.1) with a clean session; a will is topic, payload and whether it is retained.
+
+    `properties` are those of the connection; a will has the same.
+    """
     flags, fields = _CLEAN_SESSION, [_text(client_id)]
     if will is not None:
         topic, payload, retain = will
         flags |= _WILL | QOS << 3 | (_WILL_RETAIN if retain else 0)
-        fields += [_text(topic), _binary(payload)]
+        fields += [properties, _text(topic), _binary(payload)]
     if user:
         flags |= _USER | _PASSWORD
         fields += [_text(user), _text(password)]
-    head = _text("MQTT") + bytes((_LEVEL, flags)) + _SHORT.pack(keep_alive_s)
+    head = _text("MQTT") + bytes((level, flags)) + _SHORT.pack(keep_alive_s) + properties
     return _packet(_CONNECT, head + b"".join(fields))
 
 
-def publish_head(topic: str, payload_bytes: int, identifier: int, *, retain: bool) -> bytes:
+def publish_head(topic: str, payload_bytes: int, identifier: int, *, retain: bool, properties: bytes = b"") -> bytes:
     """Return PUBLISH (3.3) up to where the payload begins: with QoS 1, or with QoS 0 if the identifier is 0."""
     name = topic.encode()
-    number = _SHORT.pack(identifier) if identifier else b""
+    number = (_SHORT.pack(identifier) if identifier else b"") + properties
     return b"%c%b%b%b%b" % (
         PUBLISH | (QOS << 1 if identifier else 0) | (_RETAIN if retain else 0),
         varint(_SHORT.size + len(name) + len(number) + payload_bytes),
@@ -81,9 +91,10 @@ def puback(identifier: int) -> bytes:
     return _ACK.pack(PUBACK, 2, identifier)
 
 
-def subscribe(identifier: int, topic: str) -> bytes:
-    """Return SUBSCRIBE (3.8) to one topic filter."""
-    return _packet(_SUBSCRIBE, _SHORT.pack(identifier) + _text(topic) + bytes((QOS,)))
+def subscribe(identifier: int, *topics: str, options: int = QOS, properties: bytes = b"") -> bytes:
+    """Return SUBSCRIBE (3.8) to topic filters."""
+    filters = b"".join(_text(topic) + bytes((options,)) for topic in topics)
+    return _packet(_SUBSCRIBE, _SHORT.pack(identifier) + properties + filters)
 
 
 class Splitter:
@@ -124,7 +135,7 @@ def code(body: bytes) -> int:
 def published(first: int, body: bytes) -> tuple[str, bytes, bool, int]:
     """Return topic, payload, whether it was retained, and the identifier to acknowledge (0: none) of a PUBLISH.
 
-    Raises ValueError if it is malformed.
+    In MQTT 5 the payload begins with properties. Raises ValueError if it is malformed.
     """
     (name_bytes,) = _SHORT.unpack_from(body) if len(body) >= _SHORT.size else (len(body),)
     start = end = _SHORT.size + name_bytes

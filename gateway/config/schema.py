@@ -7,6 +7,7 @@ together.
 import math
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -89,12 +90,33 @@ class Site(Keys):
         return f"{self.enterprise}/{self.site}"
 
 
+class BusTls(Keys):
+    """Who vouches for the broker and who we are, as paths of PEM files, for mqtts://."""
+
+    ca: str = Field(default="", description="certificates of those who vouch for the broker; default: the machine's")
+    cert: str = Field(default="", description="our certificate, for brokers that want one")
+    key: str = Field(default="", description="its key, if that is not in cert")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.key and not self.cert:
+            raise ValueError("key belongs to a certificate: name that as cert")
+        for name in (self.ca, self.cert, self.key):
+            if name and not Path(name).is_file():
+                raise ValueError(f"{name} is no file: name a PEM file that can be read")
+        return self
+
+
 class Bus(Keys):
     """The MQTT broker."""
 
     url: str | list[str] = Field(
         default="embedded", description="embedded, or mqtt://host:1883, mqtts://user:${PASSWORD}@host:8883, or a list"
     )
+    version: Literal["auto", "3.1.1", "5"] = Field(
+        default="auto", description="of MQTT; auto is 5, or 3.1.1 if the broker refuses that"
+    )
+    tls: BusTls = Field(default=BusTls(), description="certificates, for mqtts://")
     root: AssetPath = Field(default="uns", description="first level of all topics")
     listen: Listen = Field(default="127.0.0.1:1883", description="where the embedded broker listens")
     per_tag: bool = Field(default=True, description="whether each tag has a retained topic of its own")
@@ -188,7 +210,7 @@ class ApiToken(Keys):
     token: str = Field(description="the token itself, as ${NAME}")
     role: Literal["viewer", "operator", "engineer", "admin"] = Field(
         default="viewer",
-        description="viewer looks; operator also writes, if one of the writers; engineer also changes the configuration",
+        description="viewer looks; operator also writes, if a writer; engineer also changes the configuration",
     )
     expires: AwareDatetime | None = Field(default=None, description="until when it is good, as 2027-01-01T00:00:00Z")
 

@@ -280,7 +280,7 @@ def test_keys_that_are_named_exist(doc: str) -> None:
 @pytest.mark.parametrize("doc", DOCS)
 def test_links_lead_somewhere(doc: str) -> None:
     for file, anchor in re.findall(r"\]\((?!https?:)([\w./-]*)#?([\w-]*)\)", DOCS[doc]):
-        titles = re.findall(r"^#+ (.+)$", DOCS[file or doc], re.MULTILINE)
+        titles = re.findall(r"^#+ (.+)$", (ROOT / "docs" / (file or doc)).read_text(encoding="utf-8"), re.MULTILINE)
         anchors = [re.sub(r"[^\w -]", "", title).replace(" ", "-").lower() for title in titles]
         assert anchor in ["", *anchors], f"{file}#{anchor}"
     files = re.findall(r"`((?:docker|tests)/[\w./]+)`", DOCS[doc])

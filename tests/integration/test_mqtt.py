@@ -1,17 +1,14 @@
 """The connection to a broker, with mosquitto, nats-server, and servers that are no broker at the other end."""
 
 import asyncio
-import ssl
-import subprocess
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 
-from gateway.bus.mqtt import Message, Mqtt, connect
+from gateway.bus.mqtt import Access, Message, Mqtt, connect
 from tests import servers
 
 BROKERS = {"mosquitto": servers.mosquitto, "nats": servers.nats}
@@ -42,43 +39,6 @@ async def server(answer: bytes, *, stays: bool) -> AsyncIterator[str]:
 async def connected(url: str, timeout_s: float = 5.0) -> None:
     async with connect(url, "test", timeout_s=timeout_s):
         pass
-
-
-@pytest.fixture
-def guarded(tmp_path: Path) -> Iterator[servers.BrokerProcess]:
-    """A Mosquitto with TLS that wants a password."""
-    cert, key = servers.certificate(tmp_path)
-    passwords = tmp_path / "passwords"
-    passwords.touch(mode=0o600)
-    command = [servers.needs("mosquitto_passwd"), "-b", str(passwords), "gateway", "p@ss/wörd"]
-    subprocess.run(command, check=True, capture_output=True)
-    settings = f"user root\ncertfile {cert}\nkeyfile {key}\nallow_anonymous false\npassword_file {passwords}\n"
-    with servers.mosquitto(tmp_path, settings) as running:
-        yield running
-
-
-async def test_a_broker_with_tls_and_a_password_is_one_like_others(
-    guarded: servers.BrokerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
-    seen = asyncio.Event()
-    url = f"mqtts://gateway:{quote('p@ss/wörd', safe='')}@127.0.0.1:{guarded.port}"
-    async with connect(url, "reader") as reader, connect(url, "writer") as writer:
-        await reader.subscribe("test/#", lambda topic, payload, retained: seen.set())
-        await writer.publish([Message("test/value", bytes(300_000))])
-        async with asyncio.timeout(10):
-            await seen.wait()
-
-
-async def test_a_wrong_password_and_a_broker_that_nobody_vouches_for_are_errors(
-    guarded: servers.BrokerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with pytest.raises(ssl.SSLCertVerificationError):
-        await connected(f"mqtts://gateway:x@127.0.0.1:{guarded.port}")
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
-    for who in ("gateway:wrong@", ""):
-        with pytest.raises(ConnectionError, match=r"refused|authori"):
-            await connected(f"mqtts://{who}127.0.0.1:{guarded.port}")
 
 
 async def test_what_is_published_arrives_in_order_whatever_its_size(broker: servers.BrokerProcess) -> None:
@@ -218,6 +178,20 @@ async def test_a_server_that_says_nothing_is_not_waited_for_long() -> None:
     async with server(b"", stays=True) as url:
         with pytest.raises(TimeoutError):
             await connected(url, timeout_s=0.05)
+
+
+async def test_a_broker_with_mqtt_5_says_why_it_ends_the_connection() -> None:
+    answer = bytes.fromhex("20 03 00 00 00" + "e0 07 8e 05 1f 0002 6279")
+    async with server(answer, stays=True) as url, connect(url, "one", access=Access("5")) as mqtt:
+        with pytest.raises(ConnectionResetError, match=r"another client took over our client id \('by'\)"):
+            await mqtt.lost()
+
+
+async def test_a_broker_that_does_not_confirm_at_all_is_not_published_to() -> None:
+    async with server(bytes.fromhex("20 05 00 00 02 24 00"), stays=True) as url:
+        with pytest.raises(ConnectionRefusedError, match="no QoS 1"):
+            async with connect(url, "one", access=Access("5")):
+                pass
 
 
 async def test_a_subscription_that_is_refused_is_an_error() -> None:

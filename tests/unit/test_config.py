@@ -90,7 +90,7 @@ def test_a_device_has_the_keys_of_its_protocol(loaded: Load) -> None:
     [
         ("sight: {enterprise: acme}", 1, "sight is not a key here", "did you mean site?"),
         (SITE + "bus:\n  urll: embedded", 3, "bus.urll is not a key here", "did you mean url?"),
-        (SITE + "bus:\n  zzz: 1", 3, "bus.zzz is not a key here", "known are listen, min_interval, per_tag, root, url"),
+        (SITE + "bus:\n  zzz: 1", 3, "bus.zzz is not a key here", "known are listen, min_interval, per_tag, root, tls"),
         ("site: {enterprise: acme}", 1, "site.site is missing", "add site:"),
         ("id: gw1", 1, "site is missing", "add site:"),
         (SITE + "id: GW 1", 2, "id: 'GW 1' must be lower-case letters, digits, _ or -", ""),
@@ -100,6 +100,8 @@ def test_a_device_has_the_keys_of_its_protocol(loaded: Load) -> None:
         (SITE + "api: {listen: 'localhost:70000'}", 2, "must be address:port", ""),
         (SITE + "api: {listen: '0.0.0.0:8080'}", 2, "lets others in, and there are no tokens: add api.tokens", ""),
         (SITE + "bus: {url: 'http://x'}", 2, "bus: url must be embedded, mqtt://... or mqtts://..., not 'http'", ""),
+        (SITE + "bus:\n  tls: {key: key.pem}", 3, "key belongs to a certificate: name that as cert", ""),
+        (SITE + "bus:\n  tls: {ca: nowhere.pem}", 3, "nowhere.pem is no file: name a PEM file", ""),
         (SITE + "historian: {url: 'mysql://x'}", 2, "url must be sqlite, sqlite:///... or postgresql", ""),
         (SITE + "historian: nothing", 2, "historian", ""),
         (SITE + PRESS.replace("modbus", "modbuss"), 4, "has no known protocol (modbuss)", "did you mean modbus?"),

@@ -29,6 +29,18 @@ class Wire(asyncio.Transport):
         self._protocol.connection_lost(None)
 
 
+def test_a_broker_with_mqtt_5_says_how_often_it_wants_to_hear_from_us() -> None:
+    async def world() -> float:
+        mqtt = Mqtt(lambda: b"hello", "5")
+        mqtt.connection_made(Wire(mqtt))
+        mqtt.data_received(bytes.fromhex("20 06 00 00 03 13 0004"))  # server keep alive: 4 s
+        with pytest.raises(ConnectionError, match="silent"):
+            await mqtt.lost()
+        return asyncio.get_running_loop().time()
+
+    assert simulate(world()) == pytest.approx(4.0)
+
+
 def test_a_broker_that_answers_is_kept_and_one_that_falls_silent_is_lost() -> None:
     async def world() -> list[int]:
         mqtt = Mqtt(lambda: b"hello")

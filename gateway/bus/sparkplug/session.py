@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.bus.mqtt import Message, Mqtt, connect
+from gateway.bus.mqtt import PLAIN, Access, Message, Mqtt, connect
 from gateway.bus.sparkplug import host, names
 from gateway.bus.sparkplug.host import COMMAND_S, Command, PrimaryHost
 from gateway.bus.sparkplug.node import REBIRTH, EdgeNode, death
@@ -52,6 +52,7 @@ class Options:
     client_id: str
     primary_host: str = ""
     write: Write | None = None
+    access: Access = PLAIN
 
 
 class BirthNumber:
@@ -115,7 +116,8 @@ class Session:
             bdseq = self._number.next()
             return self._death(bdseq)
 
-        async with connect(next(self._urls), self._options.client_id, will) as mqtt:
+        options = self._options
+        async with connect(next(self._urls), options.client_id, will, access=options.access) as mqtt:
             await self._subscribe(mqtt)
             await self._until_host(mqtt)
             self._mqtt = mqtt
