@@ -8,13 +8,12 @@ from fastapi import APIRouter, HTTPException, Path, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from api.browse import moment
 from api.plant import Plant, Written
 from api.problems import ANSWERS, answers, problem
 from api.readings import json
 from api.times import time_ns
 from gateway.model.quality import name
-from gateway.payload import encoded
+from gateway.payload import written_message
 
 _BYTES_MAX: Final = 16_384
 _ERRORS: Final = ANSWERS | answers(403, 409, 410, 411, 413, 415, 502, 504)
@@ -150,15 +149,13 @@ def _status(written: Written) -> int:
 
 
 def _info(written: Written) -> bytes:
-    """A WriteInfo as JSON, also if JSON cannot carry what was asked for or what the device has."""
-    facts = {
-        "id": written.id,
-        "tag": written.tag,
-        "status": written.status,
-        "code": name(written.code),
-        "detail": written.detail,
-        "value": written.value,
-        "read_back": written.read_back,
-        "time": moment(written.time_ns),
-    }
-    return encoded(facts)
+    return written_message(
+        id=written.id,
+        tag=written.tag,
+        status=written.status,
+        code=written.code,
+        detail=written.detail,
+        value=written.value,
+        read_back=written.read_back,
+        time_ns=written.time_ns,
+    )

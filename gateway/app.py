@@ -34,6 +34,7 @@ from gateway.bus.retained import Retained
 from gateway.bus.topics import Topics
 from gateway.changes import Changes, Source
 from gateway.clock import ThreadOffload
+from gateway.commands import Commands
 from gateway.config import Config, Document, redacted
 from gateway.contracts import Clock
 from gateway.derive import derive
@@ -62,7 +63,6 @@ _GRACE_S: Final = 5.0
 """How long the sinks may take to hand over the rest at the end; what remains waits in the journal."""
 _GATHER_S: Final = 0.25
 """History is written four times per second: a transaction costs the same for one batch and for a hundred."""
-
 _REMEMBER_S: Final = 1.0
 """How old what is known of devices may be after a crash."""
 
@@ -134,9 +134,7 @@ class Gateway:
             writers(config),
             clock,
         )
-        self._sparkplug = Sparkplug(
-            self._config, self.catalog, self.latest, self.journal, clock, self.devices, self.writes
-        )
+        self._sparkplug = Sparkplug(config, self.catalog, self.latest, self.journal, clock, self.devices, self.writes)
 
     async def run(self, stop: asyncio.Event, ready: Callable[[Ready], None]) -> None:
         """Run until `stop` is set; `ready` is called once everything has been started."""
@@ -167,6 +165,9 @@ class Gateway:
         services.append(self._kept("ledger topic", report))
         services.append(self._kept("replay", self._replay.run, lambda: self._replay.counts))
         services += [self._kept(*part) for part in self._sparkplug.services(self._until_broker)]
+        if self._config.bus.writes:
+            commands = Commands(self.publisher, self._topics, self.catalog, self.writes, self._clock)
+            services.append(self._kept("commands", commands.run, lambda: commands.counts))
         if self._config.bus.per_tag:
             self.hub.join(self._retained.mailbox)
             services.append(self._kept("retained topics", self._retained.run))

@@ -84,6 +84,15 @@ def describe(tag: Tag) -> dict[str, Any]:
     return {key: value for key, value in facts.items() if value}
 
 
+def written_message(
+    *, id: str, tag: str, status: str, code: int, detail: str, value: Any, read_back: Any, time_ns: int
+) -> bytes:
+    """Return what became of a write, also if JSON cannot carry what was asked for or what the device has."""
+    (time,) = timestamps(np.array([time_ns]))
+    facts = {"id": id, "tag": tag, "status": status, "code": name(code), "detail": detail}
+    return encoded(facts | {"value": value, "read_back": read_back, "time": time})
+
+
 def values(batch: Batch) -> bytes:
     """Return the values as a JSON array; rows that are bad, NaN or infinite are null."""
     unusable = bad(batch.quality)

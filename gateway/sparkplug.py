@@ -9,6 +9,7 @@ from gateway.bus.mqtt import Access
 from gateway.bus.sparkplug.names import Names
 from gateway.bus.sparkplug.node import EdgeNode
 from gateway.bus.sparkplug.session import BirthNumber, Options, Session
+from gateway.commands import WHO
 from gateway.config import Config
 from gateway.config.schema import Sparkplug as Keys
 from gateway.contracts import Clock
@@ -93,5 +94,6 @@ class Sparkplug:
 
 
 def writers(config: Config) -> Sequence[str]:
-    """Return who may write: those of the API, and hosts if they may."""
-    return [*config.api.writers, *([HOST] if config.sparkplug is not None and config.sparkplug.writes else [])]
+    """Return who may write: those of the API, hosts and whoever commands by MQTT if they may."""
+    hosts = [HOST] if config.sparkplug is not None and config.sparkplug.writes else []
+    return [*config.api.writers, *hosts, *([WHO] if config.bus.writes else [])]

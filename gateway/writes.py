@@ -127,6 +127,10 @@ class Writes:
         await asked.ended.wait()
         return asked.result
 
+    def refuse(self, request: Request, quality: Quality, why: str) -> Result:
+        """Say that a request is not carried out for a reason that only its bearer knows."""
+        return _logged(request, self._result(request, "refused", quality, why))
+
     async def result(self, id: str) -> Result:
         """Return what became of a request, once it has ended. Raises KeyError for an id that is not remembered."""
         asked = self._known(id)

@@ -10,6 +10,7 @@
     publisher.py  records onto the bus
     retained.py   the latest value of each tag onto the bus
     events.py     readings that are events, as CloudEvents       pure
+    allowance.py  how many commands are taken                    pure
     bulletin.py   the ledger of each minute
     replay.py     batch messages once more, for who missed them
     broker.py     the embedded broker, a child process           nats-server

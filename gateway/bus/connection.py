@@ -72,6 +72,7 @@ class Mqtt(asyncio.Protocol):
         self._keep_alive_s = float(KEEP_ALIVE_S)
         self._pings: deque[asyncio.Future[None]] = deque()
         self._receive: Hear = lambda topic, payload, retained, qos, told: None
+        self._receivers: dict[str, Hear] = {}
         self._connected: asyncio.Future[None] = self._loop.create_future()
         self._lost: asyncio.Future[None] = self._loop.create_future()
         self._reason: Exception | None = None
@@ -107,15 +108,17 @@ class Mqtt(asyncio.Protocol):
         """Subscribe by `receive(topic, payload, retained, qos)`."""
         await self.hear([topic], lambda topic, payload, retained, qos, told: receive(topic, payload, retained, qos))
 
-    async def hear(self, topics: Sequence[str], receive: Hear, *, retain_as_published: bool = False) -> None:
-        """Subscribe by `receive(topic, payload, retained, qos, properties)`.
+    async def hear(self, topics: Sequence[str], receive: Hear, *, qos: int = packets.QOS) -> None:
+        """Subscribe by `receive(topic, payload, retained, qos, properties)`; one receiver has those with wildcards.
 
-        `retain_as_published`: in MQTT 5, a message that is being retained just now counts as retained, too.
+        In MQTT 5, a message that is being retained just now counts as retained, too.
         """
-        self._receive = receive
-        options = packets.QOS
-        if retain_as_published and self.version == "5":
-            options |= packets.RETAIN_AS_PUBLISHED
+        for topic in topics:
+            if "#" in topic or "+" in topic:
+                self._receive = receive
+            else:
+                self._receivers[topic] = receive
+        options = qos | (packets.RETAIN_AS_PUBLISHED if self.version == "5" else 0)
         group = Group(1)
         packet = packets.subscribe(self._flight.number(group), *topics, options=options, properties=self._none)
         self._open().write(packet)
@@ -217,7 +220,8 @@ class Mqtt(asyncio.Protocol):
             case packets.PUBLISH:
                 topic, payload, retained, number = packets.published(first, body)
                 told, payload = properties.split(payload) if self._none else ({}, payload)
-                self._loop.call_soon(self._receive, topic, payload, retained, packets.QOS if number else 0, told)
+                receive = self._receivers.get(topic, self._receive)
+                self._loop.call_soon(receive, topic, payload, retained, packets.QOS if number else 0, told)
                 if number and self._transport is not None:
                     self._transport.write(packets.puback(number))
             case packets.SUBACK:

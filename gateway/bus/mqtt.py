@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from gateway.bus import packets, properties
 from gateway.bus.connection import KEEP_ALIVE_S, Version, VersionRefused
+from gateway.bus.connection import Hear as Hear
 from gateway.bus.connection import Message as Message
 from gateway.bus.connection import MessageRefused as MessageRefused
 from gateway.bus.connection import Mqtt as Mqtt

@@ -15,7 +15,8 @@ import numpy as np
 import orjson
 
 from gateway.bus.events import event_messages, event_tags
-from gateway.bus.mqtt import PLAIN, Access, Message, Mqtt, Receive, TooLarge, connect
+from gateway.bus.mqtt import PLAIN, Access, Hear, Message, Mqtt, TooLarge, connect
+from gateway.bus.packets import QOS
 from gateway.bus.topics import Topics
 from gateway.contracts import Clock
 from gateway.model import Catalog, Record
@@ -29,6 +30,9 @@ _LOOK_S: Final = 1.0
 _FAREWELL_S: Final = 2.0
 """How long the end may wait for a broker to hear that we are going; its last will says the same."""
 
+_FILTERS_MAX: Final = 100
+"""Topics in one SUBSCRIBE."""
+
 _LOSSES_MAX: Final = 3
 """So often a broker hangs up on the same messages before they are sent one by one, and on one before it is dropped."""
 
@@ -37,7 +41,7 @@ class Publisher:
     """A Sink, and the connection that it and the retained topics share.
 
     `urls` are brokers in order of preference: the first that is there is taken, and those before it are asked every
-    `look_s` whether they are back.
+    `look_s` whether they are back. `joins` is what others do on each new connection, such as subscribing.
     """
 
     def __init__(
@@ -61,8 +65,8 @@ class Publisher:
         self._clock = clock
         self._mqtt: Mqtt | None = None
         self._up = asyncio.Event()
-        self._receivers: dict[str, Receive] = {}
-        self._refused: set[str] = set()
+        self._listeners: list[tuple[Sequence[str], Hear, int]] = []
+        self._refused: list[str] = []
         self.connections = 0
         self.messages = 0
         self.too_large = 0
@@ -70,9 +74,9 @@ class Publisher:
         self._alone: tuple[bytes, int] = (b"", 0)
         self._largest = 0
 
-    def listen(self, topic: str, receive: Receive) -> None:
-        """Subscribe to a topic, without wildcards, on every connection to come."""
-        self._receivers[topic] = receive
+    def listen(self, topics: Sequence[str], hear: Hear, *, qos: int = QOS) -> None:
+        """Subscribe to topics, without wildcards, on every connection to come."""
+        self._listeners.append((topics, hear, qos))
 
     async def run(self, up: Callable[[], None]) -> None:
         """Connect, say that the gateway is online and what its tags are, and stay until the connection is lost.
@@ -175,13 +179,17 @@ class Publisher:
 
     async def _subscribe(self, mqtt: Mqtt) -> None:
         """Subscribe where the broker lets us; what it refuses is said once, the rest goes on without."""
-        for topic, receive in self._receivers.items():
-            try:
-                await mqtt.subscribe(topic, receive)
-            except ConnectionRefusedError:
-                if topic not in self._refused:
-                    log.warning("the broker refuses the subscription to %s; nobody can ask for anything there", topic)
-                self._refused.add(topic)
+        refused: list[str] = []
+        for topics, hear, qos in self._listeners:
+            for start in range(0, len(topics), _FILTERS_MAX):
+                some = topics[start : start + _FILTERS_MAX]
+                if await _refused(mqtt, some, hear, qos):
+                    refused += [topic for topic in some if await _refused(mqtt, [topic], hear, qos)]
+        if refused != self._refused:
+            self._refused = refused
+            if refused:
+                what = ", ".join(refused[:3]) + (f" and {len(refused) - 3} more" if len(refused) > 3 else "")
+                log.warning("the broker refuses the subscription to %s; nobody can ask for anything there", what)
 
     def _connection(
         self, place: int, *, will: Message | None = None, suffix: str = ""
@@ -246,3 +254,12 @@ class Publisher:
             Message(self._topics.meta(asset), meta_message([self._catalog[n] for n in of_asset]), retain=True)
             for asset, of_asset in by_asset.items()
         ]
+
+
+async def _refused(mqtt: Mqtt, topics: Sequence[str], hear: Hear, qos: int) -> bool:
+    """Subscribe; whether the broker refuses one of the topics."""
+    try:
+        await mqtt.hear(topics, hear, qos=qos)
+    except ConnectionRefusedError:
+        return True
+    return False

@@ -57,7 +57,7 @@ class Replay:
         self._find = find
         self._waiting: deque[Request] = deque()
         self._asked = asyncio.Event()
-        publisher.listen(topics.replay, self.receive)
+        publisher.listen([topics.replay], lambda topic, payload, retained, *_: self.receive(topic, payload, retained))
 
     def receive(self, topic: str, payload: bytes, retained: bool) -> None:
         """Take a request. One that is retained is not meant for now, one that cannot be answered is only counted."""

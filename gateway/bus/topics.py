@@ -49,6 +49,14 @@ class Topics:
         """Where the messages go that `reply` has asked for, below it; and on it, that these were all."""
         return f"{self.root}/{self.site}/_gateway/{self.gateway}/replayed/{reply}"
 
+    def command(self, path: str) -> str:
+        """Where a tag is written."""
+        return f"{self.root}/{path}/_set"
+
+    def written(self, reply: str) -> str:
+        """What became of the commands of somebody who wants to know it there."""
+        return f"{self.root}/{self.site}/_gateway/{self.gateway}/written/{reply}"
+
     @property
     def status(self) -> str:
         """Whether this gateway is online; retained, and the last will."""

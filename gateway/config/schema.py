@@ -120,6 +120,9 @@ class Bus(Keys):
     root: AssetPath = Field(default="uns", description="first level of all topics")
     listen: Listen = Field(default="127.0.0.1:1883", description="where the embedded broker listens")
     per_tag: bool = Field(default=True, description="whether each tag has a retained topic of its own")
+    writes: bool = Field(
+        default=False, description="whether tags with write: true may be written by MQTT, by <tag>/_set"
+    )
     min_interval: Seconds = Field(default=1.0, description="shortest time between two messages of one retained topic")
 
     @property

@@ -263,6 +263,22 @@ async def test_the_next_broker_is_tried_when_the_primary_host_leaves(tmp_path: P
                 assert host.verbs()[-1] == "NDEATH"
 
 
+async def test_a_flood_of_commands_is_cut_off(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with servers.mosquitto(tmp_path) as broker:
+        async with connect(broker.url, "host") as mqtt:
+            rig = Rig(tmp_path, [broker.url], writes=True)
+            async with rig.running():
+                await rig.online.wait()
+                flood = [command("force", datatype=10, double_value=float(i)) for i in range(200)]
+                await mqtt.publish([Message("spBv1.0/g/DCMD/n/press", payload) for payload in flood])
+                counts = rig.session.counts()
+                while counts["commands"] + counts["commands_flooded"] < len(flood):
+                    await rig.tell(1.0)
+                    counts = rig.session.counts()
+    assert 50 <= len(rig.written) < 150
+    assert len([line for line in caplog.messages if line.startswith("commands by Sparkplug are refused")]) == 1
+
+
 async def test_commands_reach_the_writes_once_and_only_if_they_are_new(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

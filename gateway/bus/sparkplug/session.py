@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from gateway.bus.allowance import Allowance
 from gateway.bus.mqtt import PLAIN, Access, Message, Mqtt, connect
 from gateway.bus.sparkplug import host, names
 from gateway.bus.sparkplug.host import COMMAND_S, Command, PrimaryHost
@@ -98,7 +99,8 @@ class Session:
         self._described_s = -_DESCRIBE_S
         self._again: asyncio.TimerHandle | None = None
         self._commands: asyncio.Queue[Command] = asyncio.Queue(_COMMANDS_MAX)
-        self._counts = Counter({"rebirths_asked": 0, "commands": 0, "commands_refused": 0})
+        self._counts = Counter({"rebirths_asked": 0, "commands": 0, "commands_refused": 0, "commands_flooded": 0})
+        self._allowance = Allowance("commands by Sparkplug")
 
     def counts(self) -> Mapping[str, int]:
         """Return what was said and asked so far, by name."""
@@ -216,6 +218,8 @@ class Session:
     def _hear(self, topic: str, payload: bytes, retained: bool) -> None:
         if topic.startswith(f"{names.NAMESPACE}/STATE/"):
             self._hear_host(payload)
+        elif not self._allowance.take(asyncio.get_running_loop().time()):
+            self._counts["commands_flooded"] += 1
         elif retained:
             self._refuse(topic, "it is retained")
         else:
