@@ -44,6 +44,7 @@ lock:  ## resolve the lock files anew (needs uv)
 
 schema: .venv/run  ## write the JSON Schema of the configuration
 	$(BIN)/gateway check --schema > config/schema.json
+	$(BIN)/python -c 'from gateway.bus.asyncapi import text; print(text(), end="")' > docs/asyncapi.yaml
 
 clean:
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage*

@@ -13,6 +13,7 @@
     allowance.py  how many commands are taken                    pure
     bulletin.py   the ledger of each minute
     replay.py     batch messages once more, for who missed them
+    asyncapi.py   the document of all that                       pure
     broker.py     the embedded broker, a child process           nats-server
     sparkplug/    the second output: an edge node of Sparkplug B
 
