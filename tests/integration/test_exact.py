@@ -1,4 +1,4 @@
-"""2^16 patterns of bits and a million random numbers, over a broker and through history: the same bits come back."""
+"""2^16 patterns of bits and a million random numbers, over a broker, in history, by REST: the same bits come back."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -12,14 +12,16 @@ from gateway.bus.mqtt import Access, connect
 from gateway.bus.publisher import Publisher
 from gateway.bus.topics import Topics
 from gateway.clock import SystemClock
-from gateway.historian.history import History
+from gateway.historian.history import History, Progress
 from gateway.historian.schema import engine
 from gateway.historian.sink import Historian
 from gateway.model import Batch, Catalog, Record, Tag
 from gateway.payload import parse
 from tests import servers
 from tests.brokers import background
+from tests.drive import SITE, Hall, Still, served
 from tests.inline import inline
+from tests.property.test_payload import strict
 
 CATALOG = Catalog([Tag("plant/press", name) for name in ("float", "integer", "unsigned")])
 START_NS = 1_700_000_000_000_000_000
@@ -59,6 +61,7 @@ async def test_over_the_bus(tmp_path: Path) -> None:
 
     def receive(topic: str, payload: bytes, retained: bool) -> None:
         if topic.endswith("/_batch"):
+            strict(payload)
             message = parse(payload)
             found[message.tags[0]] += message.values
             if [len(one) for one in found.values()] == [len(column) for column in values]:
@@ -84,4 +87,28 @@ async def test_through_history(tmp_path: Path) -> None:
     for tag, column in zip(CATALOG.tags, values, strict=True):
         parts = history.readings(tag.path, START_NS, START_NS + 1000 * (len(column) + 1))
         assert np.concatenate([part.value for part in parts]).tobytes() == column.tobytes()
+    history.close()
+
+
+async def test_by_rest(tmp_path: Path) -> None:
+    hall = Hall(Still())
+    history = History(engine(f"sqlite:///{tmp_path / 'history.db'}"))
+    for name, column in zip(("speed", "torque", "steps"), columns(), strict=True):
+        tag = hall.catalog[hall.catalog.number(f"{SITE}/hall/drive/{name}")]
+        (series,) = history.series([tag])
+        time = START_NS + 1000 * np.arange(len(column))
+        quality = np.zeros(len(column), np.uint32)
+        batch = Batch(np.full(len(column), series, np.uint32), time, column, quality)
+        history.append([batch], Progress("gw1", "j", 1), 0)
+    async with served(hall, tmp_path, {}, history) as client:
+        for name, column in zip(("speed", "torque", "steps"), columns(), strict=True):
+            found: list[Any] = []
+            cursor: str | None = ""
+            while cursor is not None:
+                span = {"from": "2023-11-14T00:00:00Z", "to": "2023-11-15T00:00:00Z", "limit": "100000"}
+                answer = await client.get(f"/api/v1/history/hall/drive/{name}", params=span | {"cursor": cursor})
+                page = strict(answer.content)
+                found += [row["value"] for row in page["readings"]]
+                cursor = page["next"]
+            assert same(found, column)
     history.close()
