@@ -136,6 +136,8 @@ class Bus(Keys):
     @model_validator(mode="after")
     def _known_scheme(self) -> Self:
         _check_brokers(self.urls)
+        if self.version == "5" and "embedded" in self.urls:
+            raise ValueError("version 5 is not spoken by the embedded broker: leave version out, or name another url")
         return self
 
 

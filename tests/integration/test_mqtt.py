@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.bus.mqtt import Access, Message, Mqtt, connect
+from gateway.bus.mqtt import Access, Message, MessageRefused, Mqtt, connect
 from tests import servers
 
 BROKERS = {"mosquitto": servers.mosquitto, "nats": servers.nats}
@@ -185,6 +185,21 @@ async def test_a_broker_with_mqtt_5_says_why_it_ends_the_connection() -> None:
     async with server(answer, stays=True) as url, connect(url, "one", access=Access("5")) as mqtt:
         with pytest.raises(ConnectionResetError, match=r"another client took over our client id \('by'\)"):
             await mqtt.lost()
+
+
+async def test_a_broker_whose_quota_is_exceeded_is_told_of_in_words_and_confirms_nothing() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for answer in (bytes.fromhex("20 03 00 00 00"), bytes.fromhex("40 03 0001 97 40 02 0002")):
+            await reader.read(1000)
+            writer.write(answer)
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
+        url = f"mqtt://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        async with connect(url, "one", access=Access("5")) as mqtt:
+            with pytest.raises(MessageRefused, match="the broker refused a message: a quota is exceeded"):
+                await mqtt.publish([Message("test/value", b"x")] * 2)
 
 
 async def test_a_broker_that_does_not_confirm_at_all_is_not_published_to() -> None:

@@ -100,6 +100,7 @@ def test_a_device_has_the_keys_of_its_protocol(loaded: Load) -> None:
         (SITE + "api: {listen: 'localhost:70000'}", 2, "must be address:port", ""),
         (SITE + "api: {listen: '0.0.0.0:8080'}", 2, "lets others in, and there are no tokens: add api.tokens", ""),
         (SITE + "bus: {url: 'http://x'}", 2, "bus: url must be embedded, mqtt://... or mqtts://..., not 'http'", ""),
+        (SITE + "bus: {version: '5'}", 2, "version 5 is not spoken by the embedded broker: leave version out", ""),
         (SITE + "bus:\n  tls: {key: key.pem}", 3, "key belongs to a certificate: name that as cert", ""),
         (SITE + "bus:\n  tls: {ca: nowhere.pem}", 3, "nowhere.pem is no file: name a PEM file", ""),
         (SITE + "historian: {url: 'mysql://x'}", 2, "url must be sqlite, sqlite:///... or postgresql", ""),
