@@ -200,7 +200,7 @@ class Past(Protocol):
     """What is known of a device from before the gateway was started, as durable as its readings.
 
     `told` is the source time up to which each tag was told without a gap, in parallel to the tags; the smallest int64
-    where that is not known. Nothing that was told after it is older.
+    where that is not known, as all are before `since` was asked. Nothing that was told after it is older.
     """
 
     @property

@@ -70,7 +70,7 @@ class JournalFile:
         self._paths: dict[int, str] = dict(self._db.execute("SELECT number, path FROM asset"))
         self.id, self.boot = self._begin()
         self._wal = os.open(f"{path}-wal", os.O_RDWR)
-        self.last = self._last()
+        self.last = self.end()
 
     def close(self) -> None:
         os.close(self._wal)
@@ -219,7 +219,7 @@ class JournalFile:
 
     def oldest(self) -> int:
         """Return the position of the oldest record, or of the next one if there is none."""
-        (position,) = self._db.execute("SELECT coalesce(min(position), ?) FROM record", (self._last() + 1,)).fetchone()
+        (position,) = self._db.execute("SELECT coalesce(min(position), ?) FROM record", (self.end() + 1,)).fetchone()
         return int(position)
 
     def size_bytes(self) -> int:
@@ -285,7 +285,7 @@ class JournalFile:
         )
         return db
 
-    def _last(self) -> int:
+    def end(self) -> int:
         """The newest position ever given, also if its record has been trimmed."""
         row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'record'").fetchone()
         return int(row[0]) if row else 0

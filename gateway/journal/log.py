@@ -161,12 +161,12 @@ class Journal:
         return await self._offload(self._file.find, asset, first, last, records_max)
 
     def past(self, device: str, asset: int, numbers: NDArray[np.uint32]) -> Past:
-        """Return how far a device was told when the journal was opened, and keep how far it is."""
+        """Return how far a device was told before it is read, and keep how far it is."""
 
         def keep(device: str, told: bytes) -> None:
             self._told[device] = (self.appended, told)
 
-        return Past(self._file, self._offload, device, asset, numbers, keep)
+        return Past(self._file, self._offload, device, asset, numbers, self.stored, keep)
 
     async def stored(self) -> None:
         """Wait until what has been appended so far is committed and there is room; not longer than the journal runs."""

@@ -4,7 +4,7 @@ It is written in a later transaction of the same file than those readings, so ne
 newer than they are. What was told after it is in the records behind it.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -20,7 +20,11 @@ _READ_RECORDS: Final = 200
 
 
 class Past:
-    """The Past of one device (gateway/contracts.py); `numbers` are its tags. `keep` takes what is to be written."""
+    """The Past of one device (gateway/contracts.py); `numbers` are its tags.
+
+    It is looked up by `since`, so that a device that is started beside others knows all that came before. `stored`
+    waits until what was emitted is in the file, `keep` takes what is to be written.
+    """
 
     def __init__(
         self,
@@ -29,6 +33,7 @@ class Past:
         device: str,
         asset: int,
         numbers: NDArray[np.uint32],
+        stored: Callable[[], Awaitable[None]],
         keep: Callable[[str, bytes], None],
     ) -> None:
         self._file = file
@@ -36,9 +41,9 @@ class Past:
         self._device = device
         self._asset = asset
         self._numbers = numbers
+        self._stored = stored
         self._keep = keep
-        self._position, self._kept = file.told(device)
-        self._last = file.last
+        self._kept = b""
 
     @property
     def told(self) -> NDArray[np.int64]:
@@ -47,9 +52,11 @@ class Past:
         return np.array([time_of.get(number, _NEVER) for number in self._numbers.tolist()], np.int64)
 
     async def since(self) -> AsyncIterator[Batch]:
-        position = self._position
-        while position < self._last:
-            records, position = await self._offload(self._file.read, position, self._last, _READ_RECORDS, self._asset)
+        await self._stored()
+        position, self._kept = await self._offload(self._file.told, self._device)
+        last = await self._offload(self._file.end)
+        while position < last:
+            records, position = await self._offload(self._file.read, position, last, _READ_RECORDS, self._asset)
             for record in records:
                 for batch in record.batches:
                     yield batch

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gateway.contracts import Offload
 from gateway.journal import Journal, JournalFile
@@ -42,15 +43,17 @@ async def lived(journal: Journal, times: Sequence[int], kept_after: int) -> None
     await journal.finish()
 
 
-def recalled(path: Path) -> tuple[list[int], list[int]]:
+async def known(journal: Journal, numbers: NDArray[np.uint32]) -> tuple[list[int], list[int]]:
     """Up to when the tags were told, and the times of what came since."""
+    past = journal.past("d", A, numbers)
+    since = [time async for batch in past.since() for time in batch.time.tolist()]
+    return past.told.tolist(), since
+
+
+def recalled(path: Path, numbers: NDArray[np.uint32] = NUMBERS) -> tuple[list[int], list[int]]:
+    """What is known of the tags at the next start."""
     file = opened(path)
-    past = journal_of(file).past("d", A, NUMBERS)
-
-    async def since() -> list[int]:
-        return [time async for batch in past.since() for time in batch.time.tolist()]
-
-    found = past.told.tolist(), simulate(since())
+    found = simulate(known(journal_of(file), numbers))
     file.close()
     return found
 
@@ -91,6 +94,22 @@ def test_a_tag_that_is_new_has_no_past(tmp_path: Path) -> None:
     file = opened(tmp_path / "journal.db")
     simulate(lived(journal_of(file), [10], kept_after=1))
     file.close()
+    assert recalled(tmp_path / "journal.db", np.array([7, 0], np.uint32))[0] == [NEVER, 10]
+
+
+def test_a_device_that_is_started_beside_others_knows_what_came_in_this_run(tmp_path: Path) -> None:
     file = opened(tmp_path / "journal.db")
-    assert journal_of(file).past("d", A, np.array([7, 0], np.uint32)).told.tolist() == [NEVER, 10]
+    journal = journal_of(file)
+
+    async def changed() -> tuple[list[int], list[int]]:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(journal.run())
+            planned = journal.past("d", A, NUMBERS)
+            journal.append(A, [Batch.of([0], 10, [1.0])])
+            found = [time async for batch in planned.since() for time in batch.time.tolist()]
+            journal.close()
+        await journal.finish()
+        return planned.told.tolist(), found
+
+    assert simulate(changed()) == ([NEVER, NEVER], [10])
     file.close()
