@@ -8,6 +8,7 @@ from fastapi import APIRouter, HTTPException, Query, Request, Response
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
+from api.arrow import FORMS, binary
 from api.browse import number_of
 from api.forms import MEDIA, accepted, cell, lines, table, unless_known
 from api.history import Format, From, To
@@ -36,7 +37,7 @@ Every = Annotated[str, Query(description="step of the grid, from 1ms on; it begi
 
 def router(plant: Plant) -> APIRouter:
     routes = APIRouter(prefix="/api/v1", tags=["readings"], responses=ANSWERS)
-    answers: dict[str, Any] = {"model": Aligned, "content": {"text/csv": {}, "application/x-ndjson": {}}}
+    answers: dict[str, Any] = {"model": Aligned, "content": {MEDIA[form].partition(";")[0]: {} for form in MEDIA}}
 
     @routes.get(
         "/history",
@@ -55,7 +56,11 @@ def router(plant: Plant) -> APIRouter:
             columns = {path: await _column(plant, path, times) for path in paths}
         except ValueError as error:
             raise HTTPException(422, str(error)) from None
-        answer = _told(timestamps(times), columns, format or accepted(request.headers.get("accept", "")))
+        form = format or accepted(request.headers.get("accept", ""))
+        if form in FORMS:
+            answer = await binary(form, {"timestamp": times, **columns}, {"every": every}, None)
+        else:
+            answer = _told(timestamps(times), columns, form)
         return unless_known(request, answer, closed=end_ns <= now_ns)
 
     return routes

@@ -1,4 +1,7 @@
-"""The forms in which the API gives many rows: JSON, lines of JSON, CSV; and nothing at all where who asks has them."""
+"""The forms in which the API gives many rows: JSON, lines of JSON, CSV; and nothing at all where who asks has them.
+
+Those of columns are in api/arrow.py; what all of them are called is here.
+"""
 
 import csv
 import io
@@ -9,12 +12,20 @@ from typing import Any, Final
 import orjson
 from fastapi import Request, Response
 
-MEDIA: Final = {"json": "application/json", "ndjson": "application/x-ndjson", "csv": "text/csv; header=present"}
+MEDIA: Final = {
+    "json": "application/json",
+    "ndjson": "application/x-ndjson",
+    "csv": "text/csv; header=present",
+    "arrow": "application/vnd.apache.arrow.stream",
+    "parquet": "application/vnd.apache.parquet",
+}
 _ACCEPTED: Final = {
     "application/json": "json",
     "text/csv": "csv",
     "application/x-ndjson": "ndjson",
     "application/jsonl": "ndjson",
+    MEDIA["arrow"]: "arrow",
+    MEDIA["parquet"]: "parquet",
 }
 
 
@@ -39,7 +50,7 @@ def unless_known(request: Request, answer: Response, *, closed: bool) -> Respons
 
 def lines(rows: Iterable[bytes], following: str | None) -> Response:
     body = b"".join(row + b"\n" for row in rows)
-    return Response(body, media_type=MEDIA["ndjson"], headers=_next(following))
+    return Response(body, media_type=MEDIA["ndjson"], headers=continued(following))
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]], following: str | None) -> Response:
@@ -47,10 +58,11 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]], following: str |
     writer = csv.writer(text)
     writer.writerow(header)
     writer.writerows(rows)
-    return Response(text.getvalue(), media_type=MEDIA["csv"], headers=_next(following))
+    return Response(text.getvalue(), media_type=MEDIA["csv"], headers=continued(following))
 
 
-def _next(following: str | None) -> dict[str, str]:
+def continued(following: str | None) -> dict[str, str]:
+    """The header that has the cursor of the page that follows, if one does."""
     return {"X-Next-Cursor": following} if following else {}
 
 

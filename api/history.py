@@ -1,5 +1,6 @@
-"""Values as they were: raw, as a picture, or by bucket of time; as JSON, lines of JSON, or CSV."""
+"""Values as they were: raw, as a picture, or by bucket of time; in the forms of api/forms.py."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
@@ -9,6 +10,7 @@ from fastapi import APIRouter, HTTPException, Query, Request, Response
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
+from api.arrow import FORMS, binary
 from api.browse import number_of
 from api.forms import MEDIA, accepted, cell, csv_row, lines, table, unless_known
 from api.plant import Aggregates, Plant, Readings, Summary
@@ -21,6 +23,7 @@ from gateway.payload import tag_messages, timestamps
 
 _MINUTE_NS: Final = 60_000_000_000
 _MS_NS: Final = 1_000_000
+_TEXT_ROWS_MAX: Final = 100_000
 _BUCKETS_MAX: Final = 50_000
 _WIDTH_S_MAX: Final = 366 * 86_400
 _LOOKED_AT_MAX: Final = 10_000_000
@@ -75,14 +78,21 @@ Detailed = Annotated[bool, Query(description="more of each bucket, from all read
 Points = Annotated[int, Query(ge=0, le=20_000, description="as many good numbers as a picture needs; 0 for all")]
 Method = Annotated[Literal["lttb", "minmax"], Query(description="how these are chosen")]
 Which = Annotated[Literal["any", "good"], Query(alias="quality", description="good leaves out the others")]
-Limit = Annotated[int, Query(ge=1, le=100_000, description="readings in a page")]
+Limit = Annotated[
+    int, Query(ge=1, le=1_000_000, description="readings in a page; at most 100,000 but for arrow and parquet")
+]
 Cursor = Annotated[str, Query(max_length=100, description="`next` of the page before")]
-Format = Annotated[Literal["", "json", "csv", "ndjson"], Query(description="instead of the header Accept")]
+Format = Annotated[
+    Literal["", "json", "csv", "ndjson", "arrow", "parquet"], Query(description="instead of the header Accept")
+]
 
 
 def router(plant: Plant) -> APIRouter:
     routes = APIRouter(prefix="/api/v1", tags=["readings"], responses=ANSWERS)
-    answers: dict[str, Any] = {"model": Page | Buckets, "content": {"text/csv": {}, "application/x-ndjson": {}}}
+    answers: dict[str, Any] = {
+        "model": Page | Buckets,
+        "content": {MEDIA[form].partition(";")[0]: {} for form in MEDIA},
+    }
 
     @routes.get(
         "/history/{path:path}",
@@ -110,14 +120,16 @@ def router(plant: Plant) -> APIRouter:
         try:
             if bucket:
                 columns = await _buckets(plant, tag, start_ns, end_ns, bucket, detailed)
-                answer = _rolled(tag, bucket, columns, form)
+                answer = await _rolled(tag, bucket, columns, form)
             elif points:
                 shown = await plant.picture(tag.path, start_ns, end_ns, method, points)
-                answer = _page(tag, [shown] if shown else [], 0, points, form)
+                answer = await _page(tag, [shown] if shown else [], 0, points, form)
             else:
                 first_ns, skip = _parsed(cursor, start_ns)
+                if form not in FORMS and limit > _TEXT_ROWS_MAX:
+                    raise ValueError(f"limit: {form} has at most {_TEXT_ROWS_MAX} readings in a page, arrow a million")
                 some = await _readings(plant, tag, first_ns, end_ns, skip + limit + 1, which == "good")
-                answer = _page(tag, some, skip, limit, form)
+                answer = await _page(tag, some, skip, limit, form)
         except ValueError as error:
             raise HTTPException(422, str(error)) from None
         return unless_known(request, answer, closed=end_ns <= plant.now_ns())
@@ -159,7 +171,7 @@ def _count(found: Sequence[Readings]) -> int:
     return sum(len(readings.time) for readings in found)
 
 
-def _page(tag: Tag, found: Sequence[Readings], skip: int, limit: int, form: str) -> Response:
+async def _page(tag: Tag, found: Sequence[Readings], skip: int, limit: int, form: str) -> Response:
     """A page of raw readings. The cursor is a time, and how many readings of that time have been shown."""
     time = np.concatenate([readings.time for readings in found] or [np.empty(0, np.int64)])
     order = np.argsort(time, kind="stable")
@@ -168,6 +180,9 @@ def _page(tag: Tag, found: Sequence[Readings], skip: int, limit: int, form: str)
     if len(order) > skip + limit:
         last = int(time[shown[-1]])
         following = f"{last}.{np.count_nonzero(time[order[: skip + limit]] == last)}"
+    if form in FORMS:
+        about = {"path": tag.path, "unit": tag.unit}
+        return await binary(form, _columns(tag, found, time, shown), about, following)
     rows = _encoded(tag, found, shown)
     if form == "csv":
         return table(("timestamp", "value", "status"), map(csv_row, rows), following)
@@ -176,6 +191,19 @@ def _page(tag: Tag, found: Sequence[Readings], skip: int, limit: int, form: str)
     head = orjson.dumps({"path": tag.path, "unit": tag.unit})[:-1]
     body = b'%s,"readings":[%s],"next":%s}' % (head, b",".join(rows), orjson.dumps(following))
     return Response(body, media_type=MEDIA["json"])
+
+
+def _columns(
+    tag: Tag, found: Sequence[Readings], time: NDArray[np.int64], shown: NDArray[np.intp]
+) -> dict[str, NDArray[Any] | list[Any]]:
+    """The readings with these positions as columns: numbers as they are, what is of several kinds as in CSV."""
+    quality = np.concatenate([readings.quality for readings in found] or [np.empty(0, np.uint32)])
+    value: NDArray[Any] | list[Any]
+    if len(found) == 1 and found[0].value.dtype != object:
+        value = found[0].value[shown]
+    else:
+        value = [csv_row(row)[1] for row in _encoded(tag, found, shown)]
+    return {"timestamp": time[shown], "value": value, "status": quality[shown]}
 
 
 def _encoded(tag: Tag, found: Sequence[Readings], shown: NDArray[np.intp]) -> list[bytes]:
@@ -207,25 +235,25 @@ def _parsed(cursor: str, start_ns: int) -> tuple[int, int]:
 # --- rolled up ----------------------------------------------------------------------------
 
 
-def _plain(rows: Aggregates) -> dict[str, list[Any]]:
-    """The columns of buckets, by name."""
+def _plain(rows: Aggregates) -> dict[str, NDArray[Any]]:
+    """The columns of buckets, by name; NaN where there is no number."""
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.where(rows.good > 0, rows.total / rows.good, np.nan)
     return {
-        "timestamp": timestamps(rows.bucket),
-        "count": rows.count.tolist(),
-        "good": rows.good.tolist(),
-        "minimum": _nullable(rows.minimum),
-        "maximum": _nullable(rows.maximum),
-        "mean": _nullable(mean),
-        "first": _nullable(rows.first),
-        "last": _nullable(rows.last),
+        "timestamp": rows.bucket,
+        "count": rows.count,
+        "good": rows.good,
+        "minimum": rows.minimum,
+        "maximum": rows.maximum,
+        "mean": mean,
+        "first": rows.first,
+        "last": rows.last,
     }
 
 
-def _detailed(found: Summary | None) -> dict[str, list[Any]]:
+def _detailed(found: Summary | None) -> dict[str, NDArray[Any]]:
     if found is None:
-        return {name: [] for name in Bucket.model_fields}
+        return {name: np.empty(0, np.int64) for name in Bucket.model_fields}
     rows = found.rollup
     with np.errstate(invalid="ignore", divide="ignore"):
         deviation = np.where(rows.good > 1, np.sqrt(rows.squares / (rows.good - 1)), np.nan)
@@ -234,32 +262,38 @@ def _detailed(found: Summary | None) -> dict[str, list[Any]]:
         for row in zip(*(held.tolist() for held in found.states.values()), strict=True)
     ]
     return _plain(rows) | {
-        "deviation": _nullable(deviation),
-        "time_mean": _nullable(found.time_mean),
-        "held": found.held.tolist(),
-        "changes": found.changes.tolist(),
-        "states": states or [{}] * len(found.held),
+        "deviation": deviation,
+        "time_mean": found.time_mean,
+        "held": found.held,
+        "changes": found.changes,
+        "states": np.array(states or [{}] * len(found.held), object),
     }
 
 
-def _rolled(tag: Tag, bucket: str, columns: Mapping[str, list[Any]], form: str) -> Response:
-    rows = list(zip(*columns.values(), strict=True))
+async def _rolled(tag: Tag, bucket: str, columns: Mapping[str, NDArray[Any]], form: str) -> Response:
+    if form in FORMS:
+        masked = {name: np.ma.masked_invalid(x) if x.dtype == np.float64 else x for name, x in columns.items()}
+        return await binary(form, masked, {"path": tag.path, "unit": tag.unit, "bucket": bucket}, None)
+    told = {name: _listed(column) for name, column in columns.items()} | {"timestamp": timestamps(columns["timestamp"])}
+    rows = list(zip(*told.values(), strict=True))
     if form == "csv":
-        return table(tuple(columns), (tuple(map(cell, row)) for row in rows), None)
-    buckets = [dict(zip(columns, row, strict=True)) for row in rows]
+        return table(tuple(told), (tuple(map(cell, row)) for row in rows), None)
+    buckets = [dict(zip(told, row, strict=True)) for row in rows]
     if form == "ndjson":
         return lines(map(orjson.dumps, buckets), None)
     body = {"path": tag.path, "unit": tag.unit, "bucket": seconds(bucket), "buckets": buckets}
     return Response(orjson.dumps(body), media_type=MEDIA["json"])
 
 
-def _nullable(column: NDArray[np.float64]) -> list[float | None]:
-    return [x if np.isfinite(x) else None for x in column.tolist()]
+def _listed(column: NDArray[Any]) -> list[Any]:
+    """The column for JSON, in which there is no NaN."""
+    listed: list[Any] = column.tolist()
+    return [x if math.isfinite(x) else None for x in listed] if column.dtype == np.float64 else listed
 
 
 async def _buckets(
     plant: Plant, tag: Tag, start_ns: int, end_ns: int, bucket: str, detailed: bool
-) -> dict[str, list[Any]]:
+) -> dict[str, NDArray[Any]]:
     """The columns of buckets, by name. Raises ValueError if that cannot be answered."""
     width_ns = _width_ns(bucket, end_ns - start_ns, _MS_NS if detailed else _MINUTE_NS)
     if detailed:

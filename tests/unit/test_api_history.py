@@ -3,7 +3,9 @@
 import csv
 import io
 import random
+import sys
 from collections.abc import AsyncIterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,9 @@ import pytest
 
 from gateway.historian.history import History, Progress
 from gateway.historian.schema import engine
-from gateway.model import Batch
+from gateway.model import Batch, Kind, Tag
 from tests.drive import SITE, SPEED, Hall, Still, served
+from tests.property.strategies import column
 from tests.simulation.loop import EPOCH_NS
 
 S = 1_000_000_000
@@ -76,6 +79,69 @@ async def test_the_header_accept_says_the_form(http: httpx.AsyncClient) -> None:
     lines = await http.get(PATH, params=RANGE | {"limit": 3}, headers={"Accept": "application/x-ndjson"})
     assert [orjson.loads(line)["value"] for line in lines.text.splitlines()] == [0, 1, 2]
     assert lines.headers["x-next-cursor"] == table.headers["x-next-cursor"]
+
+
+def rows_of(answer: httpx.Response) -> Any:
+    """The table of Arrow or Parquet that an answer has."""
+    assert answer.status_code == 200, answer.text
+    if answer.headers["content-type"] == "application/vnd.apache.parquet":
+        return import_module("pyarrow.parquet").read_table(io.BytesIO(answer.content))
+    return import_module("pyarrow").ipc.open_stream(answer.content).read_all()
+
+
+@pytest.mark.parametrize("form", ["arrow", "parquet"])
+async def test_columns_are_those_of_json_page_by_page(http: httpx.AsyncClient, form: str) -> None:
+    media = {"Accept": f"application/vnd.apache.{'arrow.stream' if form == 'arrow' else 'parquet'}"}
+    seen: list[tuple[int, float, int]] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        answer = await http.get(PATH, params=RANGE | {"limit": 1000, "cursor": cursor}, headers=media)
+        table = rows_of(answer)
+        assert [str(field.type) for field in table.schema] == ["timestamp[ns, tz=UTC]", "double", "uint32"]
+        assert table.schema.metadata[b"path"].decode() == SPEED
+        seen += zip(
+            *(
+                table[name].cast("int64" if name == "timestamp" else table[name].type).to_pylist()
+                for name in table.column_names
+            ),
+            strict=True,
+        )
+        cursor = answer.headers.get("x-next-cursor")
+    assert seen == [(START_NS + k * S, float(k), 0x808A_0000 if k % 10 == 9 else 0) for k in range(N)]
+
+
+async def test_a_page_of_columns_may_be_long_and_is_known_again(http: httpx.AsyncClient) -> None:
+    params: dict[str, Any] = RANGE | {"limit": 1_000_000, "format": "arrow"}
+    first = await http.get(PATH, params=params)
+    assert len(rows_of(first)) == N
+    assert (await http.get(PATH, params=params, headers={"If-None-Match": first.headers["etag"]})).status_code == 304
+    assert (await http.get(PATH, params=params | {"format": "csv"})).status_code == 422
+
+
+async def test_buckets_and_aligned_tags_as_columns(http: httpx.AsyncClient) -> None:
+    buckets = rows_of(await http.get(PATH, params=RANGE | {"bucket": "9s", "detailed": True, "format": "parquet"}))
+    plain = (await got(http, bucket="9s", detailed=True))["buckets"]
+    assert buckets.drop(["timestamp", "states"]).to_pylist() == [
+        {name: row[name] for name in row if name not in ("timestamp", "states")} for row in plain
+    ]
+    beside = rows_of(await aligned(http, "arrow", to="2026-01-05T05:00:20Z", every="5s"))
+    assert beside[SPEED].to_pylist() == [None, 4.0, None, 14.0, None]
+    assert beside[f"{SITE}/hall/drive/recipe"].null_count == 5
+
+
+async def test_a_tag_that_changed_its_kind_is_told_as_text(http: httpx.AsyncClient, tmp_path: Path) -> None:
+    history = History(engine(f"sqlite:///{tmp_path / 'history.db'}"))
+    (series,) = history.series([Tag(f"{SITE}/hall/drive", "speed")])
+    history.append([Batch.of([series], [START_NS + 1], column(Kind.OBJECT, ["tea"]))], Progress("gw1", "j", 2), 0)
+    history.close()
+    answer = await http.get(PATH, params=RANGE | {"to": "2026-01-05T05:00:02Z", "format": "arrow"})
+    assert rows_of(answer)["value"].to_pylist() == ["0.0", "tea", "1.0"]
+
+
+async def test_without_pyarrow_there_is_a_remedy(http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    answer = await http.get(PATH, params=RANGE | {"format": "arrow"})
+    assert (answer.status_code, "pip install" in answer.json()["detail"]) == (501, True)
 
 
 @pytest.mark.parametrize("method", ["lttb", "minmax"])
@@ -150,7 +216,26 @@ async def test_a_grid_that_is_none_or_too_fine_is_refused(http: httpx.AsyncClien
 
 
 ODD = [
-    *("", "0", "-1", "1e9", "nan", "inf", "true", "csv", "ndjson", "lttb", "good", "*", "1.²", "²", "ü", "\x00"),
+    *(
+        "",
+        "0",
+        "-1",
+        "1e9",
+        "nan",
+        "inf",
+        "true",
+        "csv",
+        "ndjson",
+        "arrow",
+        "parquet",
+        "lttb",
+        "good",
+        "*",
+        "1.²",
+        "²",
+        "ü",
+        "\x00",
+    ),
     *("now", "-1h", "1min", "1ms", "1h", "7d", "0s", "9" * 15, "9" * 30, "-" + "9" * 400 + "d"),
     *("2026-01-05T05:30:00Z", "2261-12-31T00:00:00Z", "1678-06-01T00:00:00Z", "1767589200000000000.1"),
     *("-9223372036854775808.0", "9223372036854775807.5", "1-1.0", "--1.0"),
