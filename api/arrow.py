@@ -39,17 +39,23 @@ async def binary(
     return Response(body, media_type=MEDIA[form], headers=continued(following))
 
 
-def _written(pyarrow: Any, form: str, columns: Mapping[str, Any], about: Mapping[str, str]) -> bytes:
+def _written(pyarrow: Any, form: str, columns: Mapping[str, Any], about: Mapping[str, str]) -> memoryview:
     arrays = {name: _array(pyarrow, name, column) for name, column in columns.items()}
     rows = pyarrow.table(arrays).replace_schema_metadata(dict(about))
-    sink = pyarrow.BufferOutputStream()
     if form == "parquet":
+        sink = pyarrow.BufferOutputStream()
         import_module("pyarrow.parquet").write_table(rows, sink, compression="zstd")
-    else:
-        with pyarrow.ipc.new_stream(sink, rows.schema) as stream:
-            stream.write_table(rows, max_chunksize=_BATCH_ROWS)
-    written: bytes = sink.getvalue().to_pybytes()
-    return written
+        return memoryview(sink.getvalue())
+    size = pyarrow.MockOutputStream()  # takes no time, and growing a buffer does
+    _stream(pyarrow, rows, size)
+    body = memoryview(bytearray(size.size()))
+    _stream(pyarrow, rows, pyarrow.FixedSizeBufferWriter(pyarrow.py_buffer(body)))
+    return body
+
+
+def _stream(pyarrow: Any, rows: Any, sink: Any) -> None:
+    with pyarrow.ipc.new_stream(sink, rows.schema) as stream:
+        stream.write_table(rows, max_chunksize=_BATCH_ROWS)
 
 
 def _array(pyarrow: Any, name: str, column: NDArray[Any] | Sequence[Any]) -> Any:

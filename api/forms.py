@@ -39,7 +39,7 @@ def unless_known(request: Request, answer: Response, *, closed: bool) -> Respons
     """The answer, or 304 if who asks has it. Late readings change the past, so a tag is of what is answered."""
     answer.headers["Vary"] = "Accept"
     if closed:
-        tag = f'"{blake2b(bytes(answer.body), digest_size=12).hexdigest()}"'
+        tag = f'"{blake2b(answer.body, digest_size=12).hexdigest()}"'
         headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Accept"}
         known = request.headers.get("if-none-match", "")
         if known == "*" or tag in (one.strip().removeprefix("W/") for one in known.split(",")):
