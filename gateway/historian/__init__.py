@@ -4,6 +4,7 @@
     rollup.py   readings of many series to one row per series and minute     pure
     summary.py  what readings of one series come to, and pictures of them    pure
     schema.py   the tables, one schema for SQLite and PostgreSQL
+    views.py    the roll-ups as SQL users read them
     tail.py     what arrived, as it arrived
     compact.py  from there to chunks and roll-ups
     ask.py      readings of a series out of both

@@ -20,6 +20,7 @@ from gateway.historian.compact import batch_of, numbers, rollup_of, store, upser
 from gateway.historian.rollup import HOUR_NS, MINUTE_NS, Rollup, merge, rollup_sorted
 from gateway.historian.summary import Choose, Summary, summarise
 from gateway.historian.tail import tail_batches, tail_of, tail_rows
+from gateway.historian.views import make_views
 from gateway.model import Batch, Kind, Tag
 from gateway.model.batch import join_kinds
 
@@ -69,11 +70,12 @@ class History:
         self.replaced = 0
 
     def prepare(self) -> None:
-        """Make the tables that are missing and learn which series there are; once, whoever needs it first."""
+        """Make the tables and views that are missing and learn which series there are; once, whoever needs it first."""
         if not self._prepared:
             schema.metadata.create_all(self._engine)
             with self._engine.begin() as db:
                 _check_version(db)
+                make_views(db)
                 self._series = dict(_known_series(db))
             self._prepared = True
 

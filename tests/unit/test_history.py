@@ -329,3 +329,37 @@ def test_readings_of_the_wildest_times_can_be_stored(database: Engine) -> None:
         (found,) = history.readings("plant/a/x", -(2**63), 2**63 - 1)
         assert found.time.tolist() == extremes[:3]
         compact(history)
+
+
+def test_views_say_what_the_roll_ups_come_to(database: Engine) -> None:
+    history = History(database)
+    one, other = history.series([X, Y]).tolist()
+    times = [61_000_000_000, 62_000_000_000, 3_600_000_000_000]
+    history.append([Batch.of([one] * 3, times, [1.0, 3.0, 7.0], [0, 0, 0x8000_0000])], Progress("gw1", "j", 1), 0)
+    history.append([Batch.of([other], [0], [5.0])], Progress("gw1", "j", 2), 0)
+    compact(history)
+    names = (
+        "time, time_ns, count, good, good_share, minimum, maximum, mean, deviation, first, first_time, last, last_time"
+    )
+    with database.connect() as db:
+        rows = db.execute(text(f"SELECT {names} FROM history_1m WHERE path = 'plant/a/x' ORDER BY time_ns")).all()
+        hours = db.execute(text("SELECT path, unit, count FROM history_1h ORDER BY path, time_ns")).all()
+        with pytest.raises(DBAPIError):
+            db.execute(text("DELETE FROM history_1m"))
+    minute, nothing = map(tuple, rows)
+    numbers = (
+        2,
+        2,
+        1.0,
+        1.0,
+        3.0,
+        2.0,
+        pytest.approx(2**0.5),
+        1.0,
+        "1970-01-01T00:01:01Z",
+        3.0,
+        "1970-01-01T00:01:02Z",
+    )
+    assert minute == ("1970-01-01T00:01:00Z", 60_000_000_000, *numbers)
+    assert nothing == ("1970-01-01T01:00:00Z", 3_600_000_000_000, 1, 0, 0.0, *[None] * 8)
+    assert [tuple(row) for row in hours] == [("plant/a/x", "bar", 2), ("plant/a/x", "bar", 1), ("plant/a/y", "", 1)]
