@@ -40,18 +40,21 @@ def test_a_kill_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
             assert writer.stdout is not None
             said = [int(writer.stdout.readline()) for _ in range(chance.randint(2, 25))][-1]
             writer.kill()
-        database = engine(url)
-        history = History(database)
-        stored = history.stored("g", "j")
-        assert stored >= said
-        wanted = sorted(
-            x for position in range(1, stored + 1) for x in range(N * (position ^ 1), N * ((position ^ 1) + 1))
-        )
-        (found,) = history.readings("plant/a/x", 0, 2**62)
-        assert found.value.tolist() == wanted
-        assert sum(row["count"] for row in history.aggregate("plant/a/x", 0, 2**50, HOUR_NS).rows()) == len(wanted)
-        assert list(findings(database)) == []
-        history.close()
+        check(url, said)
+
+
+def check(url: str, said: int) -> None:
+    """Everything up to a position that was said to be stored is there, in readings and roll-ups, once."""
+    database = engine(url)
+    history = History(database)
+    stored = history.stored("g", "j")
+    assert stored >= said
+    wanted = sorted(x for position in range(1, stored + 1) for x in range(N * (position ^ 1), N * ((position ^ 1) + 1)))
+    (found,) = history.readings("plant/a/x", 0, 2**62)
+    assert found.value.tolist() == wanted
+    assert sum(row["count"] for row in history.aggregate("plant/a/x", 0, 2**50, HOUR_NS).rows()) == len(wanted)
+    assert list(findings(database)) == []
+    history.close()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""History on SQLite against a plain list: append, compact, forget and reopen in any order, and ask after each.
+"""History against a plain list: append, compact, forget and reopen in any order, and ask after each.
 
 Times are few and in any order, so that readings come late, come again, and come between those that are stored.
+On SQLite; tests/conformance/test_history_databases.py does the same on PostgreSQL.
 """
 
 import math
@@ -83,12 +84,16 @@ class HistoryMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        self.url = f"sqlite:///{Path(self.folder.name) / 'history.db'}"
+        self.url = self.empty()
         self.history = History(engine(self.url))
         self.has: dict[tuple[str, Kind, int], Reading] = {}
         self.waiting = 0
         self.position = 0
         self.forgotten = -(2**60)
+
+    def empty(self) -> str:
+        """Return the URL of a database that has nothing."""
+        return f"sqlite:///{Path(self.folder.name) / 'history.db'}"
 
     def teardown(self) -> None:
         self.history.close()
