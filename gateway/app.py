@@ -281,6 +281,7 @@ class Gateway:
             journal=self.journal.id,
             retention_s=keys.retention,
             retentions_s=keys.retentions,
+            size_max=keys.size,
         )
         return history, sink
 

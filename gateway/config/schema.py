@@ -196,6 +196,10 @@ class Historian(Keys):
     retentions: dict[str, Seconds] = Field(
         default={}, description="how long that of some tags is kept instead, by glob over the path; the first counts"
     )
+    size: Bytes | None = Field(
+        default=None,
+        description="most bytes on disk, SQLite only; then the oldest is dropped, readings before roll-ups",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -206,6 +210,8 @@ class Historian(Keys):
     def _known_scheme(self) -> Self:
         if self.url not in ("sqlite", "none") and not self.url.startswith(("sqlite:///", "postgresql://")):
             raise ValueError(f"url must be sqlite, sqlite:///... or postgresql://..., or none, not {_scheme(self.url)}")
+        if self.size is not None and self.url.startswith("postgresql://"):
+            raise ValueError("size is for SQLite: leave it out, and bound retention or the disk of PostgreSQL")
         return self
 
 

@@ -8,7 +8,8 @@
     tail.py     what arrived, as it arrived
     compact.py  from there to chunks and roll-ups
     ask.py      readings of a series out of both
-    history.py  the database: append, compact, query, retention
+    retention.py what is given up: the old, and the oldest where there is no room
+    history.py  the database: append, compact, query
     backup.py   a copy while it is written, and whether all of it can be read
     sink.py     from the journal's cursor into the database
 

@@ -10,18 +10,19 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import BindParameter, Connection, Engine, bindparam, delete, func, insert, select
+from sqlalchemy import Connection, Engine, delete, func, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from gateway.historian import schema
+from gateway.historian import retention, schema
 from gateway.historian.ask import FIRST_NS, count, joined, last_at, readings_of
 from gateway.historian.chunk import Readings
 from gateway.historian.compact import batch_of, numbers, rollup_of, store, upsert
+from gateway.historian.retention import Dropped
 from gateway.historian.rollup import HOUR_NS, MINUTE_NS, Rollup, merge, rollup_sorted
 from gateway.historian.summary import Choose, Summary, summarise
 from gateway.historian.tail import tail_batches, tail_of, tail_rows
 from gateway.historian.views import make_views
-from gateway.model import Batch, Kind, Tag
+from gateway.model import Batch, Tag
 from gateway.model.batch import join_kinds
 
 COMPACT_READINGS: Final = 250_000
@@ -153,23 +154,19 @@ class History:
         For paths that match a pattern of `others`, the first one that does, its time counts instead.
         """
         self.prepare()
-        chunk, times = schema.chunk, schema.times
         with self._engine.begin() as db:
-            series = [{"of": id_, "before": _before(path, before_ns, others)} for path, id_ in _known_series(db)]
-            if not series:
-                return 0
-            gone = 0
-            before: BindParameter[int] = bindparam("before")
-            own = chunk.c.series == bindparam("of")
-            for kind in Kind:
-                these = (own, chunk.c.kind == int(kind), chunk.c.first_time < before, chunk.c.last_time < before)
-                gone += db.execute(delete(chunk).where(*these), series).rowcount
-            oldest_ns = min(row["before"] for row in series)  # series of several retentions may share times
-            db.execute(delete(times).where(times.c.last_time < oldest_ns))
-            for table, width_ns in ((schema.rollup_1m, MINUTE_NS), (schema.rollup_1h, HOUR_NS)):
-                old = (table.c.series == bindparam("of"), table.c.bucket < before - width_ns)
-                db.execute(delete(table).where(*old), series)
-        return gone
+            return retention.forget(db, [(id_, _before(path, before_ns, others)) for path, id_ in _known_series(db)])
+
+    def used(self) -> int:
+        """Return the bytes of disk that history needs. SQLite only."""
+        self.prepare()
+        with self._engine.connect() as db:
+            return retention.used(db)
+
+    def drop_oldest(self) -> Dropped | None:
+        """Give up a piece of the oldest, readings before roll-ups; None if only the tail is left."""
+        with self._engine.begin() as db:
+            return retention.drop_oldest(db)
 
     # --- asking ---------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ known and passed over. A database that is away is the drain's business: its curs
 
 import asyncio
 import itertools
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -24,9 +25,11 @@ _TAIL_AGE_NS = 600_000_000_000
 """A shard is compacted when its oldest reading has waited for ten minutes: that makes long chunks, but a query reads
 all of a shard's tail."""
 
+log = logging.getLogger(__name__)
+
 
 class Historian:
-    """A Sink. `chores` compacts and forgets until cancelled."""
+    """A Sink. `chores` compacts and forgets until cancelled; `dropped` counts what there was no room for."""
 
     def __init__(
         self,
@@ -39,6 +42,7 @@ class Historian:
         journal: str,
         retention_s: float,
         retentions_s: Mapping[str, float] | None = None,
+        size_max: int | None = None,
     ) -> None:
         self._history = history
         self._offload = offload
@@ -48,13 +52,16 @@ class Historian:
         self._journal = journal
         self._retention_ns = round(retention_s * 1e9)
         self._retentions_ns = {pattern: round(kept_s * 1e9) for pattern, kept_s in (retentions_s or {}).items()}
+        self._size_max = size_max
+        self._full = False
         self._stored: int | None = None
         self._series = np.empty(0, np.uint32)
         self.readings = 0
+        self.dropped = {"history_readings_dropped": 0, "history_rows_dropped": 0}
 
     def counts(self) -> Mapping[str, int]:
         """Return what compacting has counted, by name."""
-        return {"readings_replaced": self._history.replaced}
+        return {"readings_replaced": self._history.replaced} | self.dropped
 
     async def write(self, records: Sequence[Record]) -> None:
         """Store the records. Raises ConnectionError if the database does not take them."""
@@ -65,17 +72,35 @@ class Historian:
             raise ConnectionError(f"history cannot be written: {_first_line(error)}") from error
 
     async def chores(self, up: Callable[[], None]) -> None:
-        """Compact the tail and forget what is too old, now and then. Raises ConnectionError as `write` does."""
+        """Compact the tail, forget what is too old and drop what is too much, now and then.
+
+        Raises ConnectionError as `write` does.
+        """
         for forgotten in itertools.count():
             try:
                 for shard in await self._offload(self._due, self._clock.now_ns()):
                     await self._offload(self._history.compact, shard)  # each its turn: readings are stored in between
                 if forgotten % _FORGET_EVERY == 0:
                     await self._offload(self._forget, self._clock.now_ns())
+                await self._keep_within()
             except SQLAlchemyError as error:
                 raise ConnectionError(f"history cannot be compacted: {_first_line(error)}") from error
             up()
             await asyncio.sleep(_CHORES_S)
+
+    async def _keep_within(self) -> None:
+        """Drop the oldest, piece by piece, until history fits on its part of the disk."""
+        while self._size_max is not None and await self._offload(self._history.used) > self._size_max:
+            dropped = await self._offload(self._history.drop_oldest)
+            if not self._full:
+                self._full = True
+                log.error(
+                    "history is larger than historian.size: the oldest is being dropped, readings before roll-ups"
+                )
+            if dropped is None:
+                return  # the tail is what is left
+            self.dropped["history_readings_dropped"] += dropped.readings
+            self.dropped["history_rows_dropped"] += dropped.rows
 
     def _write(self, records: Sequence[Record], now_ns: int) -> int:
         if self._stored is None:

@@ -5,8 +5,10 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from pydantic import ValidationError
 
 from gateway.config import Config, ConfigError, Document, load
+from gateway.config.schema import Historian
 from gateway.plugins import Protocols, signal_kinds
 
 SITE = "site: {enterprise: acme, site: dresden}\n"
@@ -41,6 +43,12 @@ def findings(loaded: Load, text: str) -> list[tuple[int, str, str]]:
         loaded(text)
     assert all(Path(finding.file).name == "gateway.yaml" for finding in caught.value.findings)
     return [(finding.line, finding.what, finding.remedy) for finding in caught.value.findings]
+
+
+def test_a_size_of_history_is_for_sqlite() -> None:
+    assert Historian.model_validate({"size": "20GB"}).size == 20_000_000_000
+    with pytest.raises(ValidationError, match="size is for SQLite"):
+        Historian.model_validate({"url": "postgresql://u@h/d", "size": "20GB"})
 
 
 def test_the_smallest_configuration_has_defaults(loaded: Load) -> None:

@@ -15,7 +15,7 @@ from gateway.historian.schema import engine
 from gateway.historian.sink import Historian
 from gateway.model import Batch, Catalog, Record, Tag
 from tests.inline import inline
-from tests.simulation.loop import LoopClock, simulate
+from tests.simulation.loop import EPOCH_NS, LoopClock, simulate
 
 X, Y = Tag("plant/a", "x", unit="bar"), Tag("plant/a", "y")
 
@@ -197,6 +197,30 @@ def test_tables_of_another_version_are_not_touched(database: Engine) -> None:
         History(database).readings("plant/a/x", 0, 1)
 
 
+def test_without_room_the_oldest_readings_go_first_then_minutes_then_hours(database: Engine) -> None:
+    """Two days of an hour each; the tail is what remains in the end."""
+    history = History(database)
+    day = 86_400_000_000_000
+    for start in (0, day):
+        store(history, Batch.of([1] * 60, start + np.arange(60) * MINUTE_NS, np.arange(60.0)))
+        compact(history)
+    store(history, Batch.of([1], 2 * day, [99.0]))
+    before = history.used()
+    left = []
+    while (dropped := history.drop_oldest()) is not None:
+        counts = [count(database, table) for table in ("chunk", "times", "rollup_1m", "rollup_1h")]
+        left.append((dropped.readings, dropped.rows, *counts))
+    assert left == [
+        (60, 0, 1, 1, 120, 2),
+        (60, 0, 0, 0, 120, 2),
+        (0, 60, 0, 0, 60, 2),
+        (0, 60, 0, 0, 0, 2),
+        (0, 2, 0, 0, 0, 0),
+    ]
+    assert values(history) == [99.0]
+    assert history.used() < before
+
+
 # --- from the journal ---------------------------------------------------------------------
 
 
@@ -307,6 +331,37 @@ def test_chores_forget_some_tags_sooner(database: Engine) -> None:
         return len(values(history)), len(values(history, "plant/a/y"))
 
     assert simulate(world()) == (0, 1)
+
+
+def test_chores_keep_history_within_its_size_and_say_so_once(
+    database: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    chance = np.random.default_rng(1)
+    history = History(database)
+    for hour in range(24):
+        time = EPOCH_NS - (24 - hour) * 60 * MINUTE_NS + np.arange(5000) * 600_000_000
+        store(history, Batch.of([1] * 5000, time, chance.normal(0, 1, 5000)))
+        compact(history)
+    size_max = history.used() // 2
+
+    async def world() -> Historian:
+        sink = Historian(
+            history, inline, Catalog([X]), LoopClock(), gateway="g", journal="j", retention_s=1e6, size_max=size_max
+        )
+        async with asyncio.TaskGroup() as tasks:
+            chores = tasks.create_task(sink.chores(lambda: None))
+            await asyncio.sleep(20.0)
+            chores.cancel()
+        return sink
+
+    sink = simulate(world())
+    dropped = sink.dropped["history_readings_dropped"]
+    assert (dropped + len(values(history)), dropped % 5000, sink.dropped["history_rows_dropped"]) == (120_000, 0, 0)
+    assert size_max * 0.9 < history.used() <= size_max
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == [
+        "history is larger than historian.size: the oldest is being dropped, readings before roll-ups"
+    ]
+    assert count(database, "rollup_1h") == 24
 
 
 def test_chores_of_a_database_that_refuses_are_a_lost_connection(database: Engine) -> None:

@@ -1,0 +1,78 @@
+"""What history gives up, in a transaction of whoever calls: what is too old, and the oldest if there is no room."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import BindParameter, Connection, bindparam, delete, func, select
+
+from gateway.historian import schema
+from gateway.historian.compact import DAY_NS
+from gateway.historian.rollup import HOUR_NS, MINUTE_NS
+from gateway.model import Kind
+
+_STEPS: Final = ((schema.rollup_1m, DAY_NS), (schema.rollup_1h, 30 * DAY_NS))
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """How many readings and rows of roll-ups are gone because there was no room."""
+
+    readings: int
+    rows: int
+
+
+def forget(db: Connection, kept: Iterable[tuple[int, int]]) -> int:
+    """Delete whole chunks and buckets of each series that are older than its time; return how many chunks that were."""
+    chunk, times = schema.chunk, schema.times
+    series = [{"of": id_, "before": before_ns} for id_, before_ns in kept]
+    if not series:
+        return 0
+    gone = 0
+    before: BindParameter[int] = bindparam("before")
+    own = chunk.c.series == bindparam("of")
+    for kind in Kind:
+        these = (own, chunk.c.kind == int(kind), chunk.c.first_time < before, chunk.c.last_time < before)
+        gone += db.execute(delete(chunk).where(*these), series).rowcount
+    oldest_ns = min(row["before"] for row in series)  # series of several retentions may share times
+    db.execute(delete(times).where(times.c.last_time < oldest_ns))
+    for table, width_ns in ((schema.rollup_1m, MINUTE_NS), (schema.rollup_1h, HOUR_NS)):
+        old = (table.c.series == bindparam("of"), table.c.bucket < before - width_ns)
+        db.execute(delete(table).where(*old), series)
+    return gone
+
+
+def used(db: Connection) -> int:
+    """Return the bytes that SQLite needs for all there is; pages that it has free, and will use next, do not count."""
+    pages, free, size = (int(_pragma(db, word)) for word in ("page_count", "freelist_count", "page_size"))
+    return (pages - free) * size
+
+
+def drop_oldest(db: Connection) -> Dropped | None:
+    """Delete a piece of the oldest that there is; None if only the tail is left.
+
+    An hour of readings while there are any in chunks, then a day of minutes, then a month of hours.
+    """
+    times, chunk = schema.times.c, schema.chunk.c
+    oldest_ns = db.scalar(select(func.min(times.last_time)))
+    if oldest_ns is not None:
+        before_ns = oldest_ns - oldest_ns % HOUR_NS + HOUR_NS
+        these = (
+            chunk.series.in_(select(schema.series.c.id)),  # series, kind, first_time: that is what the index knows
+            chunk.kind.in_([int(kind) for kind in Kind]),
+            chunk.first_time < before_ns,
+            chunk.last_time < before_ns,
+        )
+        readings = db.scalar(select(func.sum(chunk.n)).where(*these))
+        db.execute(delete(schema.chunk).where(*these))
+        db.execute(delete(schema.times).where(times.last_time < before_ns))
+        return Dropped(int(readings or 0), 0)
+    for table, width_ns in _STEPS:
+        first_ns = db.scalar(select(func.min(table.c.bucket)))
+        if first_ns is not None:
+            return Dropped(0, db.execute(delete(table).where(table.c.bucket < first_ns + width_ns)).rowcount)
+    return None
+
+
+def _pragma(db: Connection, word: str) -> Any:
+    return db.exec_driver_sql(f"PRAGMA {word}").scalar()
