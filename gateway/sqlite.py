@@ -57,10 +57,10 @@ def opened(path: Path, schema: str) -> sqlite3.Connection:
         return db
 
 
-def set_aside(path: Path) -> Path:
-    """Give a file, and what SQLite keeps beside it, a name that is free; return it."""
+def set_aside(path: Path, why: str = "damaged") -> Path:
+    """Give a file, and what SQLite keeps beside it, a name that is free and says why; return it."""
     n = 1
-    while (aside := path.with_name(f"{path.name}.damaged-{n}")).exists():
+    while (aside := path.with_name(f"{path.name}.{why}-{n}")).exists():
         n += 1
     path.rename(aside)
     if (newest := Path(f"{path}-wal")).exists():

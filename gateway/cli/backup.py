@@ -26,22 +26,27 @@ def run(args: argparse.Namespace) -> int:
             print("gateway backup: name the configuration and a file, or --check and a file", file=sys.stderr)
             return 2
         config, _ = _process.read_config(args.config)
-        backup(_source(config), args.file)
-    elif not args.file.exists():
-        raise FileNotFoundError(f"{args.file} does not exist")
-    opened = engine(f"sqlite:///{args.file}")
+        backup(history_file(config), args.file)
+    return told(args.file)
+
+
+def told(file: Path) -> int:
+    """Read all of a copy and print what is damaged, or that it is whole; return the exit code."""
+    if not file.exists():
+        raise FileNotFoundError(f"{file} does not exist")
+    opened = engine(f"sqlite:///{file}")
     try:
         found = list(findings(opened))
     finally:
         opened.dispose()
     for finding in found:
-        print(f"{args.file}: {finding}", file=sys.stderr)
+        print(f"{file}: {finding}", file=sys.stderr)
     if not found:
-        print(f"{args.file}: whole, {args.file.stat().st_size:,} bytes")
+        print(f"{file}: whole, {file.stat().st_size:,} bytes")
     return 1 if found else 0
 
 
-def _source(config: Config) -> Path:
+def history_file(config: Config) -> Path:
     """The file that has the history of a gateway. Raises OSError if it is elsewhere."""
     url = config.historian.url
     if url == "sqlite":

@@ -141,6 +141,11 @@ def _place(record: Record) -> int:
     return record.boot << _POSITION_BITS | record.position
 
 
+def position(place: int) -> int:
+    """Return the position in its journal of a record whose place history has stored."""
+    return place & (1 << _POSITION_BITS) - 1
+
+
 def _known(record: Record, stored: int) -> bool:
     """Whether a record is stored already; what was written before boots counted is a plain position."""
     return _place(record) <= stored or record.position <= stored < 1 << _POSITION_BITS

@@ -11,6 +11,7 @@ from gateway.cli import main
 from gateway.historian.backup import findings
 from gateway.historian.history import History, Progress
 from gateway.historian.schema import engine
+from gateway.journal import JournalFile
 from gateway.model import Batch, Tag
 
 PLANT = """
@@ -90,3 +91,39 @@ def test_what_cannot_be_copied_is_said(tmp_path: Path, capsys: pytest.CaptureFix
     (tmp_path / "copy.db").write_text("this is no database, but long enough to be one" * 99)
     assert main(["backup", "--check", str(tmp_path / "copy.db")]) == 1
     assert "copy.db: file is not a database" in capsys.readouterr().err
+
+
+def test_a_copy_is_put_back_and_the_journal_gives_what_came_since(history: History, tmp_path: Path) -> None:
+    """History has positions 1 to 3 of the journal, the copy 1; so 2 and 3 are to be stored again."""
+    plant, copy = str(tmp_path / "plant.yaml"), tmp_path / "copy.db"
+    journal = JournalFile(tmp_path / "journal.db")
+    boot = journal.boot << 40
+    history.append([Batch.of([1], 900, [7.0])], Progress("gw1", journal.id, boot | 1), 0)
+    assert main(["backup", plant, str(copy)]) == 0
+    history.append([Batch.of([1], 901, [8.0])], Progress("gw1", journal.id, boot | 3), 0)
+    journal.commit([], {"bus": 3, "historian": 3})
+    history.close()
+    assert main(["restore", plant, str(copy)]) == 1  # the journal is somebody's
+    journal.close()
+    assert main(["restore", plant, str(copy)]) == 0
+    journal = JournalFile(tmp_path / "journal.db")
+    assert journal.positions() == {"bus": 3, "historian": 1}
+    journal.close()
+    for name, newest in (("history.db", 7.0), ("history.db.replaced-1", 8.0)):
+        found = History(engine(f"sqlite:///{tmp_path / name}"))
+        assert values(found)[-1] == newest
+        found.close()
+    assert copy.exists()
+
+
+def test_a_damaged_copy_is_not_put_back(history: History, tmp_path: Path) -> None:
+    plant, copy = str(tmp_path / "plant.yaml"), tmp_path / "copy.db"
+    assert main(["backup", plant, str(copy)]) == 0
+    for damage in ("UPDATE version SET number = 1", "UPDATE tail SET data = x'0102'"):
+        opened = engine(f"sqlite:///{copy}")
+        with opened.begin() as db:
+            db.execute(text(damage))
+        opened.dispose()
+        assert main(["restore", plant, str(copy)]) == 1
+    assert list(tmp_path.glob("history.db.replaced*")) == []
+    assert len(values(history)) == 30
