@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError, create_model
 
-from gateway.config.schema import Config, DeviceKeys, SignalKeys, TagKeys, TagName
+from gateway.config.schema import Config, DeviceKeys, SignalKeys, TagKeys
+from gateway.config.texts import TagName
 from gateway.config.yaml import ConfigError, Document, Where, read
 from gateway.contracts import ProtocolModule, SignalModule
 

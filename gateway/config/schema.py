@@ -4,51 +4,14 @@ Devices, tags and signals have further keys, which their protocol or kind of sig
 together.
 """
 
-import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-from gateway.model.duration import seconds, size
-from gateway.model.tag import check_path
-
-_SEGMENT: Final = re.compile(r"[a-z0-9_-]+")
-_LISTEN: Final = re.compile(r"(?P<host>\[[0-9a-fA-F:]+\]|[^:\s]+):(?P<port>\d{1,5})")
-
-
-def _segment(text: str) -> str:
-    if not _SEGMENT.fullmatch(text):
-        raise ValueError(f"{text!r} must be lower-case letters, digits, _ or -")
-    return text
-
-
-def _tag_name(text: str) -> str:
-    if any(segment.startswith("_") for segment in check_path(text).split("/")):
-        raise ValueError(f"{text!r}: names that begin with _ are the gateway's own")
-    return text
-
-
-def _listen(text: str) -> str:
-    match = _LISTEN.fullmatch(text)
-    if match is None or int(match["port"]) > 65535:
-        raise ValueError(f"{text!r} must be address:port, such as 127.0.0.1:8080")
-    return text
-
-
-def _interval(bounds: tuple[float, float]) -> tuple[float, float]:
-    low, high = bounds
-    if not (math.isfinite(low) and math.isfinite(high) and low <= high):
-        raise ValueError(f"[{low}, {high}] must be [low, high], two numbers")
-    return bounds
-
-
-def _level(text: str) -> str:
-    if not text or any(c in "+/#" or not c.isprintable() for c in text):
-        raise ValueError(f"{text!r} is a level of a topic: it must be a text without +, / and #")
-    return text
+from gateway.config.texts import AssetPath, Bytes, Interval, Level, Listen, Seconds, Segment, TagName
 
 
 def _scheme(url: str) -> str:
@@ -61,16 +24,6 @@ def _check_brokers(urls: list[str]) -> None:
     for url in urls:
         if url != "embedded" and not url.startswith(("mqtt://", "mqtts://")):
             raise ValueError(f"url must be embedded, mqtt://... or mqtts://..., not {_scheme(url)}")
-
-
-Segment = Annotated[str, AfterValidator(_segment)]
-AssetPath = Annotated[str, AfterValidator(check_path)]
-TagName = Annotated[str, AfterValidator(_tag_name)]
-Seconds = Annotated[float, BeforeValidator(seconds, json_schema_input_type=str | float)]
-Bytes = Annotated[int, BeforeValidator(size, json_schema_input_type=str | int), Field(gt=0)]
-Listen = Annotated[str, AfterValidator(_listen)]
-Level = Annotated[str, AfterValidator(_level)]
-Interval = Annotated[tuple[float, float], AfterValidator(_interval)]
 
 
 class Keys(BaseModel):
