@@ -27,7 +27,7 @@ from asyncua import Client, ua
 
 from connectors._opcua import trace, writing
 from connectors._opcua.backfill import Backfill, Server
-from connectors._opcua.deadband import Deadbands
+from connectors._opcua.bands import Bands
 from connectors._opcua.decode import DecodeError
 from connectors._opcua.describing import Describing
 from connectors._opcua.discover import discover as discover
@@ -105,12 +105,7 @@ class OpcUa:
         self._publishing_s, self._polls = rates(self._options, self._nodes)
         self._polling = Polling(self._polls, device.name, clock, self.counts) if self._polls else None
         self._polled = {number for numbers in self._polls.values() for number in numbers}
-        self._bands = (
-            {int(n): tag.deadband for n, tag in zip(device.numbers, device.tags, strict=True) if tag.deadband}
-            if self._options.server_deadband
-            else {}
-        )
-        self._deadbands = Deadbands()
+        self._bands = Bands(device)
         self._describing = Describing(device)
         self._backfill = Backfill(device, self._told, clock, self.counts)
 
@@ -165,7 +160,7 @@ class OpcUa:
             raise group.exceptions[0] from None
 
     def _live(self, *batches: Batch) -> None:
-        self._emit(*map(self._deadbands, map(self._told.live, self._said.news(batches, self._clock.now_ns()))))
+        self._emit(*map(self._bands, map(self._told.live, self._said.news(batches, self._clock.now_ns()))))
 
     def _emit_untold(self, *batches: Batch) -> None:
         self._emit(*map(self._told.live, self._said.untold(batches, self._clock.now_ns())))
@@ -197,8 +192,7 @@ class OpcUa:
         self._node_of.clear()
         self._refused.clear()
         self._describing.begin()
-        self._deadbands = Deadbands()
-        self._deadbands.add({number: band for number, band in self._bands.items() if number in self._polled})
+        self._bands.begin()
         self._types = Structures(await client.get_namespace_array())
         publishing = Publishing(self._clock, self.counts, self._types)
         self._interval_s = 0.0
@@ -276,6 +270,8 @@ class OpcUa:
         self._refuse({number: int(Quality.BAD_NODE_ID_UNKNOWN) for number in numbers if number not in found})
         reported = {number: found.pop(number) for number in list(found) if self._nodes[number].events}
         self._node_of |= found
+        await self._bands.learn(client, found)
+        self._bands.keep(self._polled & found.keys())
         for subscription, (publishing_s, of_rate) in zip(
             publishing.subscriptions, self._publishing_s.items(), strict=True
         ):
@@ -291,11 +287,11 @@ class OpcUa:
         self, client: Client, subscription: int, publishing_s: float, nodes: Mapping[int, ua.NodeId]
     ) -> None:
         items = [
-            Item(n, node, self._nodes[n].sampling or self._options.sampling, self._bands.get(n, 0.0))
+            Item(n, node, self._nodes[n].sampling or self._options.sampling, *self._bands.asked(n))
             for n, node in nodes.items()
         ]
         created, unfiltered = await monitor(client, subscription, publishing_s, items)
-        self._deadbands.add({item.handle: item.deadband for item in unfiltered})
+        self._bands.keep([item.handle for item in unfiltered])
         self.counts["short_queues"] += sum(
             r.StatusCode.is_good() and r.RevisedQueueSize < queue_size(item, publishing_s)
             for item, r in zip(items, created, strict=True)
@@ -318,3 +314,4 @@ class OpcUa:
         """Say which tags cannot be had; of those that are polled only their values tell."""
         polled = self._polled.intersection(self._said.gone)
         self._remarks.refused(dict.fromkeys(sorted(polled), int(Quality.BAD_NODE_ID_UNKNOWN)) | self._refused)
+        self._remarks.rangeless(self._bands.rangeless)

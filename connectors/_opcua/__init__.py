@@ -7,7 +7,7 @@ session.py calls.py resolve.py             the session, questions in batches, no
 monitoring.py publishing.py polling.py reading.py   subscriptions, their notifications, and what is read instead
 decode.py records.py layout.py values.py variants.py extent.py structures.py   their bytes as columns
 events.py event_filter.py                  events and conditions
-deadband.py said.py gaps.py remarks.py     what is told, what has been said, what is missing, what people should know
+bands.py deadband.py said.py gaps.py remarks.py   what is told, said and missing, and what people should know
 backfill.py history.py                     what was missed, from the server's history
 
 writing.py describing.py discover.py metadata.py   one value back; units and ranges; what else a server has

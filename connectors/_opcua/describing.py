@@ -52,12 +52,12 @@ class Describing:
             heed_cancel()
             due = dict(islice(self._due.items(), _NODES_MAX))
             try:
-                described = await _described(client, due)
+                found = await described(client, due)
             except _FAILURES as error:
                 self._fail(f"{type(error).__name__}: {error}")
                 return
             for number in due:
-                one = described.get(number, _NOTHING)
+                one = found.get(number, _NOTHING)
                 low, high = one.range or (None, None)
                 unknown = "" if one.unit or not one.shown else f" [{one.shown}]"
                 description = (one.description + unknown).strip()
@@ -77,7 +77,7 @@ class Describing:
 _NOTHING: Final = Metadata("", "", "", None)
 
 
-async def _described(client: Client, nodes: Mapping[int, ua.NodeId]) -> dict[int, Metadata]:
+async def described(client: Client, nodes: Mapping[int, ua.NodeId]) -> dict[int, Metadata]:
     """What the server says of those that have properties; a server without any is asked for nothing else."""
     ask = await calls(client)
     found = await properties(ask, list(nodes.values()), await client.get_namespace_array())

@@ -32,13 +32,15 @@ _PER_CALL: Final = 1000
 class Item:
     """A node to watch: `handle` comes back with its values, the server looks at it every `sampling_s`.
 
-    The server leaves out changes of a number that are not larger than `deadband`, if it is above 0.
+    The server leaves out changes of a number that are not larger than `deadband`, if it is above 0; what that counts,
+    unit of the node or percent of its EURange, is its `deadband_type`.
     """
 
     handle: int
     node: ua.NodeId
     sampling_s: float
     deadband: float = 0.0
+    deadband_type: ua.DeadbandType = ua.DeadbandType.Absolute
 
 
 async def subscribe(client: Client, publishing_s: float) -> tuple[int, float, float]:
@@ -109,9 +111,9 @@ def queue_size(item: Item, publishing_s: float) -> int:
 
 
 def _request(item: Item, publishing_s: float) -> ua.MonitoredItemCreateRequest:
-    absolute = ua.DataChangeFilter(
+    beyond = ua.DataChangeFilter(
         Trigger=ua.DataChangeTrigger.StatusValue,
-        DeadbandType=ua.UInt32(ua.DeadbandType.Absolute),
+        DeadbandType=ua.UInt32(item.deadband_type),
         DeadbandValue=ua.Double(item.deadband),
     )
     return ua.MonitoredItemCreateRequest(
@@ -120,7 +122,7 @@ def _request(item: Item, publishing_s: float) -> ua.MonitoredItemCreateRequest:
         RequestedParameters=ua.MonitoringParameters(
             ClientHandle=item.handle,
             SamplingInterval=item.sampling_s * 1000,
-            Filter=absolute if item.deadband else None,
+            Filter=beyond if item.deadband else None,
             QueueSize=queue_size(item, publishing_s),
             DiscardOldest=True,
         ),

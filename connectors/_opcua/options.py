@@ -46,6 +46,9 @@ class TagOptions(Options):
     publishing: Seconds | None = Field(default=None, description="publishing interval, if not as the device says")
     sampling: Seconds | None = Field(default=None, description="sampling interval, if not as the device says")
     poll: Seconds | Literal["off"] | None = Field(default=None, description="read it so often; off: have changes sent")
+    deadband_percent: float | None = Field(
+        default=None, gt=0, le=100, description="have changes left out that are not larger than so much of the range"
+    )
     events: NodeId | None = Field(default=None, description="a node that reports events, in place of node; i=2253: all")
     types: list[NodeId] = Field(default=[], description="types of event, and what is derived from them; default: all")
     severity_min: int = Field(default=1, ge=1, le=1000, description="lowest severity of events")
@@ -59,9 +62,12 @@ class TagOptions(Options):
             raise ValueError("a tag is a value or events: write node:, or events: and the node that reports them")
         if self.node is not None and (self.types or self.fields or self.severity_min > 1):
             raise ValueError("types, severity_min and fields are of events: write events: in place of node:")
-        rates = (self.publishing, self.sampling, self.poll)
-        if self.events is not None and (rates != (None, None, None) or getattr(self, "write", False)):
-            raise ValueError("events have no rates, and are only read: take publishing, sampling, poll and write out")
+        of_values = (self.publishing, self.sampling, self.poll, self.deadband_percent)
+        if self.events is not None and (any(of_values) or getattr(self, "write", False)):
+            raise ValueError(
+                "events have no rates and deadbands, and are only read: take publishing, sampling, poll,"
+                " deadband_percent and write out"
+            )
         for name in self.fields:
             parse(f"/{name}")
         return self

@@ -4,7 +4,7 @@ Each is said once in the log; all that hold are in `learned["remarks"]`, which t
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from asyncua import ua
@@ -46,6 +46,14 @@ class Remarks:
             reasons.setdefault(code & _CODE, []).append(number)
         self._say("nodes", [self._refusal(code, numbers) for code, numbers in reasons.items()])
 
+    def rangeless(self, numbers: Collection[int]) -> None:
+        """Say which tags have a deadband in percent of a range that nobody knows."""
+        text = (
+            f"{self._shown(sorted(numbers))}: deadband_percent of an unknown range, so all changes are told:"
+            " the node has no EURange: give the tag a range: [low, high], or the node an EURange, in the server"
+        )
+        self._say("deadbands", [text] if numbers else [])
+
     def clock(self, ahead_s: float) -> None:
         """Say that the clock of the server is wrong, or ours."""
         way = "ahead of" if ahead_s > 0 else "behind"
@@ -56,9 +64,11 @@ class Remarks:
         self._say("clock", [text] if abs(ahead_s) > _SKEW_S else [])
 
     def _refusal(self, code: int, numbers: Sequence[int]) -> str:
+        return f"{self._shown(numbers)}: {ua.StatusCode(ua.UInt32(code)).name}: {remedy(code)}"
+
+    def _shown(self, numbers: Sequence[int]) -> str:
         shown = ", ".join(f"{tag.name} ({keys.monitored})" for tag, keys in (self._tags[n] for n in numbers[:_SHOWN]))
-        more = f" and {len(numbers) - _SHOWN} more" if len(numbers) > _SHOWN else ""
-        return f"{shown}{more}: {ua.StatusCode(ua.UInt32(code)).name}: {remedy(code)}"
+        return f"{shown} and {len(numbers) - _SHOWN} more" if len(numbers) > _SHOWN else shown
 
     def _say(self, subject: str, texts: Sequence[str]) -> None:
         before = self._said.get(subject, ())

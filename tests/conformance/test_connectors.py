@@ -170,6 +170,7 @@ def build(
     tags: dict[str, dict[str, Any]] | None = None,
     device: dict[str, Any] | None = None,
     deadband: float = 0.0,
+    span: tuple[float, float] | tuple[None, None] = (None, None),
     describe: Describe = nobody_asks,
 ) -> tuple[Connector, Heard]:
     protocol = Protocols()[urlsplit(url).scheme]
@@ -178,7 +179,7 @@ def build(
         name="d",
         url=url,
         options=protocol.DeviceOptions(**rig.device | (device or {})),
-        tags=[Tag("plant/d", name, deadband=deadband) for name in wanted],
+        tags=[Tag("plant/d", name, deadband=deadband, low=span[0], high=span[1]) for name in wanted],
         numbers=np.arange(len(wanted), dtype=np.uint32),
         tag_options=[protocol.TagOptions(**keys) for keys in wanted.values()],
         describe=describe,

@@ -10,6 +10,7 @@ from asyncua.server.internal_session import InternalSession
 from tests import servers
 from tests.conformance.test_connectors import RIGS, build, running
 from tests.conformance.test_opcua_polling import shows, told
+from tests.opcua_servers import program
 
 RIG = RIGS["opcua"]
 TAGS = {name: RIG.tags[name] for name in ("temperature", "recipe")}
@@ -92,3 +93,65 @@ async def test_without_the_key_the_server_sends_all(monkeypatch: pytest.MonkeyPa
             await server.set("Temperature", ua.Variant(20.75, ua.VariantType.Double))
             await heard.until(partial(shows, heard, 20.75))
     assert set(BANDS) == {0.0}
+
+
+# --- in percent -----------------------------------------------------------------------------
+
+PERCENT = {"temperature": RIG.tags["temperature"] | {"deadband_percent": 2}}
+"""0.5 where the range is 25 wide."""
+SPAN = (-5.0, 20.0)
+
+
+@pytest.mark.parametrize("polled", [False, True], ids=["subscribed", "polled"])
+async def test_percent_of_its_eu_range_are_kept_by_a_server_that_can(polled: bool) -> None:
+    """node-opcua has PercentDeadband; one that is polled is never asked for it."""
+    node = [servers.OpcUaRig.URI, "Temperature"]
+    async with program("node-opcua") as server:
+        await server.start({node[0]: {node[1]: 20.5}})
+        await server.ask("range", node=node, low=SPAN[0], high=SPAN[1])
+        device = {"poll": "10ms"} if polled else {"sampling": "10ms", "publishing": "20ms"}
+        connector, heard = build(RIG, server.url, PERCENT, device, span=(0.0, 1000.0))
+        async with running(connector, heard):
+            await heard.until(partial(shows, heard, 20.5))
+            await server.ask("set", node=node, values=CHANGES, every_s=0.1)
+            await heard.until(partial(shows, heard, CHANGES[-1]))
+    assert told(heard, "temperature") == TOLD
+    assert not connector.learned.get("remarks")
+
+
+@pytest.mark.parametrize("refusal", [ua.StatusCodes.BadDeadbandFilterInvalid, 0])
+@pytest.mark.parametrize("described", [True, False], ids=["EURange", "configured"])
+async def test_percent_are_kept_here_where_the_server_does_not(
+    monkeypatch: pytest.MonkeyPatch, refusal: int, described: bool
+) -> None:
+    watched(monkeypatch, refusal)
+    async with servers.opcua() as server:
+        if described:
+            await server.describe("Temperature", None, SPAN)
+        span = (0.0, 1000.0) if described else SPAN  # the node's own range comes first
+        connector, heard = build(RIG, server.url, PERCENT, {"sampling": "5ms"}, span=span)
+        async with running(connector, heard):
+            await heard.until(partial(shows, heard, 20.5))
+            for value in CHANGES:
+                await server.set("Temperature", ua.Variant(value, ua.VariantType.Double))
+            await heard.until(partial(shows, heard, CHANGES[-1]))
+    assert [band for band in BANDS if band] == [2.0 if described else 0.5]
+    if refusal:
+        assert told(heard, "temperature") == TOLD
+
+
+@pytest.mark.parametrize("span", [None, (-1.7e308, 1.7e308)], ids=["none", "endless"])
+async def test_without_a_range_all_is_told_and_a_remark_says_why(
+    caplog: pytest.LogCaptureFixture, span: tuple[float, float] | None
+) -> None:
+    async with servers.opcua() as server:
+        await server.describe("Temperature", None, span)
+        connector, heard = build(RIG, server.url, PERCENT, {"sampling": "5ms"})
+        async with running(connector, heard):
+            await heard.until(partial(shows, heard, 20.5))
+            await server.set("Temperature", ua.Variant(20.75, ua.VariantType.Double))
+            await heard.until(partial(shows, heard, 20.75))
+            (remark,) = connector.learned["remarks"]
+    assert remark.startswith(f"temperature ({RIG.tags['temperature']['node']}): deadband_percent")
+    assert "give the tag a range: [low, high]" in remark
+    assert caplog.messages.count(f"device d: {remark}") == 1

@@ -1,10 +1,12 @@
 // A node-opcua server that does what tests/opcua_program.py describes: lines of JSON, one server per process.
+// {"do": "range", "node": [...], "low": 0, "high": 50} gives a variable its EURange.
 "use strict";
 console.log = console.error; // answers are all that goes to standard output
 const readline = require("readline");
 const { setTimeout: wait } = require("timers/promises");
 const { MonitoredItem, OPCUAServer } = require("node-opcua-server");
 const { DataType, Variant } = require("node-opcua-variant");
+const { Range } = require("node-opcua-data-access");
 const { nodesets } = require("node-opcua-nodesets");
 
 const port = Number(process.argv[2]);
@@ -41,6 +43,16 @@ const does = {
     });
     nodes.set(key(node), variable);
     return does.set({ node, values });
+  },
+  range({ node, low, high }) {
+    nodes.get(key(node)).namespace.addVariable({
+      propertyOf: nodes.get(key(node)),
+      browseName: { name: "EURange", namespaceIndex: 0 },
+      typeDefinition: "PropertyType",
+      dataType: "Range",
+      value: new Variant({ dataType: DataType.ExtensionObject, value: new Range({ low, high }) }),
+    });
+    return {};
   },
   remove({ node }) {
     server.engine.addressSpace.deleteNode(nodes.get(key(node)));
