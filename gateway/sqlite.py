@@ -3,8 +3,10 @@
 A damaged file is never a reason not to start; what becomes of what was in it is the business of whoever opened it.
 """
 
+import os
 import sqlite3
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -36,25 +38,33 @@ def opened(path: Path, schema: str) -> sqlite3.Connection:
     Raises OSError if that is not possible here, DamagedFile if the file is not what it should be.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as closing:
-        try:
-            db = sqlite3.connect(path, timeout=1.0, check_same_thread=False)
-            closing.callback(db.close)
-            db.executescript(_SETTINGS)
-            db.executescript(schema)
-            (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
-            tables = _tables(db)
-        except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _ENVIRONMENT:
-                remedy = ": is another gateway running on this folder?" if "locked" in str(error) else ""
-                raise OSError(f"{path} cannot be opened: {error}{remedy}") from error
-            raise DamagedFile(str(error)) from error
+    with ExitStack() as closing, judged(path):
+        db = sqlite3.connect(path, timeout=1.0, check_same_thread=False)
+        closing.callback(db.close)
+        db.executescript(_SETTINGS)
+        db.executescript(schema)
+        (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
         if found != "ok":
             raise DamagedFile(found)
-        if tables != _tables_of(schema):
+        if _tables(db) != _tables_of(schema):
             raise DamagedFile("its tables are not those of this program")
+        db.execute("PRAGMA user_version = 0")  # it can be written
         closing.pop_all()
         return db
+
+
+@contextmanager
+def judged(path: Path) -> Iterator[None]:
+    """Turn what SQLite says of a file into what is wrong: OSError if it is the world around it, else DamagedFile."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        only_says_so = code == sqlite3.SQLITE_READONLY and os.access(path, os.W_OK)  # by two bytes of its header
+        if code in _ENVIRONMENT and not only_says_so:
+            remedy = ": is another gateway running on this folder?" if "locked" in str(error) else ""
+            raise OSError(f"{path} cannot be opened: {error}{remedy}") from error
+        raise DamagedFile(str(error)) from error
 
 
 def set_aside(path: Path, why: str = "damaged") -> Path:
@@ -69,11 +79,12 @@ def set_aside(path: Path, why: str = "damaged") -> Path:
     return aside
 
 
-def _tables(db: sqlite3.Connection) -> list[tuple[str, str]]:
-    return sorted(db.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"))
+def _tables(db: sqlite3.Connection) -> list[tuple[str, ...]]:
+    """What there is, those tables included that SQLite keeps for itself, wherever it lies in the file."""
+    return sorted(db.execute("SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_schema"))
 
 
-def _tables_of(schema: str) -> list[tuple[str, str]]:
+def _tables_of(schema: str) -> list[tuple[str, ...]]:
     db = sqlite3.connect(":memory:")
     db.executescript(schema)
     tables = _tables(db)

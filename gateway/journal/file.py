@@ -20,6 +20,7 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from itertools import accumulate, takewhile
 from pathlib import Path
 from typing import Final
@@ -28,14 +29,13 @@ from gateway.journal.salvage import refill, salvage
 from gateway.journal.seal import RECORD, seal
 from gateway.model import Catalog, Record
 from gateway.model.encoding import Damaged, decode, encode
-from gateway.sqlite import DamagedFile, opened, set_aside
+from gateway.sqlite import DamagedFile, judged, opened, set_aside
 
 FORMAT: Final = 2
 _TRIM_ROWS_MAX: Final = 5_000  # per transaction, so that trimming never holds up a commit for long
 _STRETCH_BYTES: Final = 8 << 13
 """How much is left between two gaps when the journal is thinned out: eight pages."""
-_ROW_BYTES: Final = 40
-"""About what a row takes beside its data."""
+_ROW_BYTES: Final = 40  # about what a row takes beside its data
 _EVER: Final = (1 << 63) - 1
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS journal (
@@ -62,15 +62,14 @@ class JournalFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.damaged = 0
+        self._paths: dict[int, str] = {}
         try:
             self._db = opened(path, _SCHEMA)
-            self._verify()
+            self.id, self.boot, self.last = self._begun()
         except DamagedFile as error:
             self._db = self._saved(set_aside(path), error)
-        self._paths: dict[int, str] = dict(self._db.execute("SELECT number, path FROM asset"))
-        self.id, self.boot = self._begin()
+            self.id, self.boot, self.last = self._begun()
         self._wal = os.open(f"{path}-wal", os.O_RDWR)
-        self.last = self.end()
 
     def close(self) -> None:
         os.close(self._wal)
@@ -246,6 +245,16 @@ class JournalFile:
             self._db.executemany("DELETE FROM record WHERE position = ?", [(position,) for position in positions])
         return list(self._intact(found))
 
+    def _begun(self) -> tuple[str, int, int]:
+        """Identity, boot and last position. Raises DamagedFile if it cannot be gone on with, and has closed it then."""
+        with ExitStack() as closing, judged(self.path):
+            closing.callback(self._db.close)
+            self._verify()
+            self._paths = dict(self._db.execute("SELECT number, path FROM asset"))
+            begun = (*self._begin(), self.end())
+            closing.pop_all()
+        return begun
+
     def _begin(self) -> tuple[str, int]:
         with self._db:
             found = self._db.execute("SELECT id, format, boot FROM journal").fetchone()
@@ -257,15 +266,17 @@ class JournalFile:
 
     def _write_identity(self, identity: str, boot: int) -> None:
         self._db.execute("DELETE FROM journal")
-        sealed = seal("journal", identity, FORMAT, boot)
-        self._db.execute("INSERT INTO journal VALUES (?, ?, ?, ?)", (identity, FORMAT, boot, sealed))
+        fields = identity, FORMAT, boot
+        self._db.execute("INSERT INTO journal VALUES (?, ?, ?, ?)", (*fields, seal("journal", *fields)))
 
     def _verify(self) -> None:
         """Raise DamagedFile if a row is not what was written; records are looked at when they are read."""
         for table in ("journal", "asset", "tag", "cursor"):
+            (found,) = self._db.execute(f"PRAGMA integrity_check({table})").fetchone()
+            if found != "ok":
+                raise DamagedFile(found)
             for *fields, sealed in self._db.execute(f"SELECT * FROM {table}"):
                 if sealed != seal(table, *fields):
-                    self._db.close()
                     raise DamagedFile(f"a row of table {table} is not what was written")
 
     def _saved(self, aside: Path, error: Exception) -> sqlite3.Connection:
@@ -286,9 +297,11 @@ class JournalFile:
         return db
 
     def end(self) -> int:
-        """The newest position ever given, also if its record has been trimmed."""
-        row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'record'").fetchone()
-        return int(row[0]) if row else 0
+        """The newest position ever given, also if its record has been trimmed; a counter may be damaged as well."""
+        (counted,) = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'record'").fetchone() or (0,)
+        records = self._intact(self._db.execute("SELECT * FROM record ORDER BY position DESC"))
+        newest = next((record.position for record in records), 0)
+        return max(counted if isinstance(counted, int) and counted < _EVER else 0, newest)
 
     def _intact(self, rows: Iterable[tuple[int, int, int, int, int, bytes, int]]) -> Iterable[Record]:
         for position, asset, boot, sequence, received, data, sealed in rows:

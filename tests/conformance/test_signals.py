@@ -15,13 +15,22 @@ from gateway.plugins import signal_kinds
 
 INPUT = Tag("plant/pump", "measured")
 
-OPTIONS: dict[str, dict[str, Any]] = {"vibration": {"sample_rate": 16_000}, "drift": {"warm_up": 5}}
-"""What each kind needs besides its input; a new kind that needs something adds a line."""
+OPTIONS: dict[str, dict[str, Any]] = {
+    "vibration": {"sample_rate": 16_000},
+    "drift": {"warm_up": 5},
+    "derived": {"formula": "measured / 2"},
+    "shift": {"warm_up": 100, "late": 0},
+    "monitor": {"warm_up": 60, "late": 0},
+}
+"""What each kind needs besides its input or asset; a new kind that needs something adds a line."""
+OF_A_TAG = [name for name, module in signal_kinds().items() if "input" in module.Options.__annotations__]
+"""Kinds that say something of each reading of one tag; the others say it of an asset, once a time is over."""
 
 
 def build(kind: str) -> tuple[Signal, Catalog, Mapping[str, Tag]]:
     module, catalog = signal_kinds()[kind], Catalog([INPUT])
-    options = module.Options(input=INPUT.path, **OPTIONS.get(kind, {}))
+    watched = {"input": INPUT.path} if kind in OF_A_TAG else {"asset": INPUT.asset}
+    options = module.Options(**watched, **OPTIONS.get(kind, {}))
     outputs = module.outputs("watch", options, INPUT.asset)
     numbers = {role: catalog.add(tag) for role, tag in outputs.items()}
     return module.signal(options, numbers, catalog), catalog, outputs
@@ -30,7 +39,7 @@ def build(kind: str) -> tuple[Signal, Catalog, Mapping[str, Tag]]:
 def stream(kind: str) -> Batch:
     """Readings of the input, some bad, some late, some impossible."""
     chance = np.random.default_rng(7)
-    n = 60
+    n = 400
     quality = np.where(chance.random(n) < 0.1, np.uint32(0x808A_0000), np.uint32(0))
     time = np.arange(n) * 1_000_000_000
     value: NDArray[Any]
@@ -38,15 +47,15 @@ def stream(kind: str) -> Batch:
         value = objects([chance.normal(0, 1, 64) if chance.random() < 0.9 else "no waveform" for _ in range(n)])
     else:
         value = chance.normal(20, 1, n)
-        value[40:] += 30
+        value[300:] += 30
         value[[3, 20]] = np.nan
     return Batch.of([0] * n, time, value, quality)
 
 
 def told(batches: list[Batch]) -> list[tuple[int, int, Any, int]]:
-    """The rows, by tag and time."""
+    """The rows, by tag and time; what is not a number is None."""
     rows = [
-        row
+        (*row[:2], None if row[2] != row[2] else row[2], row[3])
         for b in batches
         for row in zip(b.tag.tolist(), b.time.tolist(), b.value.tolist(), b.quality.tolist(), strict=True)
     ]
@@ -63,7 +72,7 @@ def test_what_it_derives_are_tags_of_the_asset_of_its_input(kind: str) -> None:
     _, _, outputs = build(kind)
     assert outputs
     assert {tag.asset for tag in outputs.values()} == {INPUT.asset}
-    assert all(tag.name.startswith(("_maintenance/", "_alarm/")) for tag in outputs.values())
+    assert all(tag.name.startswith(("_maintenance/", "_alarm/")) or tag.name == "watch" for tag in outputs.values())
 
 
 def test_it_derives_something_and_only_what_it_said(kind: str) -> None:
@@ -91,6 +100,7 @@ def test_it_is_a_function_of_readings_alone(kind: str) -> None:
     assert told(list(signal.update(batch))) == told(list(twin.update(batch)))
 
 
+@pytest.mark.parametrize("kind", OF_A_TAG)
 def test_what_it_says_has_the_time_of_a_good_reading(kind: str) -> None:
     signal = build(kind)[0]
     batch = stream(kind)
@@ -98,6 +108,15 @@ def test_what_it_says_has_the_time_of_a_good_reading(kind: str) -> None:
     assert {time for _, time, _, _ in told(list(signal.update(batch)))} <= good
 
 
+@pytest.mark.parametrize("kind", sorted(set(signal_kinds()) - set(OF_A_TAG)))
+def test_what_it_says_of_an_asset_is_never_ahead_of_the_readings(kind: str) -> None:
+    signal, batch = build(kind)[0], stream(kind)
+    for row in range(len(batch)):
+        said = told(list(signal.update(batch.take(np.array([row])))))
+        assert all(time <= batch.time[row] for _, time, _, _ in said)
+
+
+@pytest.mark.parametrize("kind", OF_A_TAG)
 def test_bad_readings_teach_and_say_nothing(kind: str) -> None:
     signal, clean = build(kind)[0], build(kind)[0]
     batch = stream(kind)

@@ -60,6 +60,7 @@ def stack(folder: Path) -> Iterator[Stack]:
             "/var/lib/gateway": str(folder / "data"),
             "/run/secrets": str(folder / "secrets"),
             "# sparkplug: {}": "sparkplug: {writes: true}",
+            "bus:\n": "bus:\n  writes: true\n",
         }
         plant = here("plant.yaml", places, folder)
         with running(plant) as gateway:
