@@ -58,7 +58,7 @@ def judged(path: Path) -> Iterator[None]:
     """Turn what SQLite says of a file into what is wrong: OSError if it is the world around it, else DamagedFile."""
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter when it quotes what is no text
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         only_says_so = code == sqlite3.SQLITE_READONLY and os.access(path, os.W_OK)  # by two bytes of its header
         if code in _ENVIRONMENT and not only_says_so:
@@ -79,12 +79,12 @@ def set_aside(path: Path, why: str = "damaged") -> Path:
     return aside
 
 
-def _tables(db: sqlite3.Connection) -> list[tuple[str, ...]]:
+def _tables(db: sqlite3.Connection) -> set[tuple[str, ...]]:
     """What there is, those tables included that SQLite keeps for itself, wherever it lies in the file."""
-    return sorted(db.execute("SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_schema"))
+    return set(db.execute("SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_schema"))
 
 
-def _tables_of(schema: str) -> list[tuple[str, ...]]:
+def _tables_of(schema: str) -> set[tuple[str, ...]]:
     db = sqlite3.connect(":memory:")
     db.executescript(schema)
     tables = _tables(db)

@@ -311,7 +311,7 @@ class JournalFile:
                 yield Record(position, asset, boot, sequence, received, decode(data))
             except Damaged as error:
                 self.damaged += 1
-                log.error("journal record %d of boot %d is lost: %s", position, boot, error)
+                log.error("journal record %s of boot %s is lost: %s", position, boot, error)
 
 
 def _row(record: Record) -> tuple[int, int, int, int, int, bytes, int]:
