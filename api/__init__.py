@@ -12,7 +12,8 @@ history.py    /api/v1/history
 aligned.py    /api/v1/history of several tags at the same times
 forms.py      JSON, lines of JSON, CSV; ETags
 ledger.py     /api/v1/ledger
-writes.py     /api/v1/writes: the one thing that changes the plant
+writes.py     /api/v1/writes: a thing that changes the plant
+calls.py      /api/v1/calls: the other one
 stream.py     /api/v1/stream: values as they change (server-sent events)
 i3x/          /i3x/v1: CESMII's i3X 1.0
 health.py     /livez /readyz /healthz /metrics

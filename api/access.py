@@ -24,6 +24,7 @@ Refuse = Callable[[str, int, str], ASGIApp]
 READING: Final = ("GET", "HEAD", "OPTIONS")
 RULES: Final = (
     (("POST",), "/api/v1/writes", "operator"),
+    (("POST",), "/api/v1/calls", "operator"),
     ((*READING, "POST"), "/api/v1/config", "engineer"),
     (("POST",), "/i3x/v1", "viewer"),
     (("PUT",), "/i3x/v1/objects", "operator"),

@@ -14,7 +14,7 @@ from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api import aligned, browse, config, health, history, ledger, problems, readings, stream, why, writes
+from api import aligned, browse, calls, config, health, history, ledger, problems, readings, stream, why, writes
 from api.access import Access, Client
 from api.i3x import app as i3x
 from api.i3x.answers import Gzipped, refused
@@ -51,7 +51,7 @@ def create(plant: Plant, clients: Mapping[str, Client]) -> ASGIApp:
     )
     problems.install(app)
     bearer = [Depends(HTTPBearer(auto_error=False))] if clients else []  # for the document; Access looks at them
-    for part in (why, browse, readings, history, aligned, ledger, stream, writes, config, health):
+    for part in (why, browse, readings, history, aligned, ledger, stream, writes, calls, config, health):
         app.include_router(part.router(plant), dependencies=bearer)
     mimetypes.add_type("text/javascript", ".js")  # the registry of Windows may say otherwise
     app.mount(i3x.PREFIX, i3x.create(plant), name="i3x")

@@ -139,7 +139,7 @@ class Summary(Protocol):
 
 
 class Written(Protocol):
-    """What became of the wish to write a tag. `status` is done, refused, failed or unknown."""
+    """What became of the wish to write a tag or to call a method. `status` is done, refused, failed or unknown."""
 
     @property
     def id(self) -> str: ...
@@ -157,6 +157,8 @@ class Written(Protocol):
     def time_ns(self) -> int: ...
     @property
     def read_back(self) -> Any: ...
+    @property
+    def verb(self) -> str: ...
 
 
 class Trial(Protocol):
@@ -275,6 +277,12 @@ class Plant(Protocol):
         """Write a tag, if `who` may, and return what became of it; an id that is known writes nothing again."""
         ...
 
+    async def call(
+        self, *, id: str, method: str, arguments: Mapping[str, Any], who: str, expires_ns: int | None
+    ) -> Written:
+        """Call a method, if `who` may; `read_back` is the Called, if the device has answered."""
+        ...
+
     async def written(self, id: str) -> Written:
-        """Return what became of a write. Raises KeyError for an id that is not remembered."""
+        """Return what became of a write or a call. Raises KeyError for an id that is not remembered."""
         ...

@@ -16,7 +16,7 @@ from gateway.model.quality import name
 from gateway.payload import written_message
 
 _BYTES_MAX: Final = 16_384
-_ERRORS: Final = ANSWERS | answers(403, 409, 410, 411, 413, 415, 502, 504)
+ERRORS: Final = ANSWERS | answers(403, 409, 410, 411, 413, 415, 502, 504)
 _REFUSED: Final = {
     "BadUserAccessDenied": 403,
     "BadNotWritable": 403,
@@ -30,6 +30,22 @@ _REFUSED: Final = {
 
 Id = Annotated[str, Path(description="the id of the write")]
 Scalar = Annotated[Any, WithJsonSchema({"type": ["number", "string", "boolean"]})]
+WriteStatus = Literal["done", "refused", "failed", "unknown"]
+NewId = Annotated[
+    str,
+    Field(
+        pattern="^[A-Za-z0-9_.:-]{1,64}$",
+        description="yours, and a new one for every wish; the same again does nothing and gets the first answer",
+        examples=["recipe-4711-speed"],
+    ),
+]
+Expires = Annotated[
+    str | None,
+    Field(
+        description="it is not begun after that time, RFC 3339; 30 s after it came at the latest",
+        examples=["2026-01-05T06:00:10Z"],
+    ),
+]
 
 
 class Wish(BaseModel):
@@ -37,20 +53,12 @@ class Wish(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    id: str = Field(
-        pattern="^[A-Za-z0-9_.:-]{1,64}$",
-        description="yours, and a new one for every wish; the same again writes nothing and gets the first answer",
-        examples=["recipe-4711-speed"],
-    )
+    id: NewId
     tag: str = Field(
         max_length=500, description="path, with or without the site", examples=["packaging/line1/filler/speed_setpoint"]
     )
     value: Scalar = Field(description="in the unit of the tag, within its limits", examples=[120])
-    expires: str | None = Field(
-        default=None,
-        description="it is not begun after that time, RFC 3339; 30 s after it came at the latest",
-        examples=["2026-01-05T06:00:10Z"],
-    )
+    expires: Expires = None
 
 
 class WriteInfo(BaseModel):
@@ -58,7 +66,7 @@ class WriteInfo(BaseModel):
 
     id: str = Field(examples=["recipe-4711-speed"])
     tag: str = Field(examples=["acme/dresden/packaging/line1/filler/speed_setpoint"])
-    status: Literal["done", "refused", "failed", "unknown"] = Field(
+    status: WriteStatus = Field(
         description="done: the device has the value; refused: nothing was sent to it; failed: it refused, or has"
         " another value; unknown: it gave no answer and may have the value or not"
     )
@@ -72,7 +80,7 @@ class WriteInfo(BaseModel):
 
 
 def router(plant: Plant) -> APIRouter:
-    routes = APIRouter(prefix="/api/v1", tags=["writes"], responses=_ERRORS, route_class=_SmallJson)
+    routes = APIRouter(prefix="/api/v1", tags=["writes"], responses=ERRORS, route_class=SmallJson)
 
     @routes.post("/writes", operation_id="write_tag", responses={200: {"model": WriteInfo}})
     async def write(wish: Wish, request: Request) -> Response:
@@ -82,7 +90,7 @@ def router(plant: Plant) -> APIRouter:
         or not by you, 404 no such tag, 409 the id was used for something else or the device has another value now,
         410 expired, 422 not this value, 502 the device refused it, 503 the device is away, 504 nobody knows.
         """
-        expires_ns = None if wish.expires is None else _expiry_ns(wish.expires, plant.now_ns())
+        expires_ns = None if wish.expires is None else expiry_ns(wish.expires, plant.now_ns())
         who = getattr(request.state, "client", "")
         return _answer(await plant.write(id=wish.id, tag=wish.tag, value=wish.value, who=who, expires_ns=expires_ns))
 
@@ -90,14 +98,17 @@ def router(plant: Plant) -> APIRouter:
     async def written(id: Id) -> Response:
         """Return what became of a write, whatever it was; one that is under way is waited for."""
         try:
-            return json(_info(await plant.written(id)))
+            found = await plant.written(id)
         except KeyError:
-            raise HTTPException(404, f"no write {id} is remembered") from None
+            found = None
+        if found is None or found.verb != "write":
+            raise HTTPException(404, f"no write {id} is remembered")
+        return json(_info(found))
 
     return routes
 
 
-class _SmallJson(APIRoute):
+class SmallJson(APIRoute):
     """Looks at the headers before a body is read: a form of another page is not JSON, and a wish is short."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -123,7 +134,7 @@ def _check(request: Request) -> None:
         raise HTTPException(413, f"a write has at most {_BYTES_MAX} bytes")
 
 
-def _expiry_ns(text: str, now_ns: int) -> int:
+def expiry_ns(text: str, now_ns: int) -> int:
     try:
         return time_ns(text, now_ns)
     except ValueError as error:
@@ -133,10 +144,10 @@ def _expiry_ns(text: str, now_ns: int) -> int:
 def _answer(written: Written) -> Response:
     if written.status == "done":
         return json(_info(written))
-    return problem(_status(written), written.detail, write=orjson.loads(_info(written)))
+    return problem(status_of(written), written.detail, write=orjson.loads(_info(written)))
 
 
-def _status(written: Written) -> int:
+def status_of(written: Written) -> int:
     match written.status, name(written.code):
         case "refused", reason:
             return _REFUSED.get(reason, 422)

@@ -25,7 +25,7 @@ from typing import Any, Final
 import numpy as np
 from asyncua import Client, ua
 
-from connectors._opcua import trace, writing
+from connectors._opcua import methods, trace, writing
 from connectors._opcua.backfill import Backfill, Server
 from connectors._opcua.bands import Bands
 from connectors._opcua.decode import DecodeError
@@ -48,6 +48,7 @@ from connectors._opcua.structures import Structures
 from connectors._pace import heed_cancel
 from gateway.contracts import Clock, Device, DeviceError, Emit, Step
 from gateway.model import Batch, Quality
+from gateway.model.method import Called
 
 SCHEMES: Final = ("opc.tcp",)
 _COUNTS: Final = (
@@ -129,9 +130,11 @@ class OpcUa:
 
     async def write(self, number: int, value: float | str | bool) -> Any:
         """Write one tag and return what the server has then (Writer in gateway/contracts.py)."""
-        if self._session.client is None or number not in self._node_of:
-            raise ConnectionError("not connected")
-        return await writing.write(self._session.client, self._node_of[number], value)
+        return await writing.write(self._session.present, self._node_of.get(number), value)
+
+    async def call(self, method: str, arguments: Mapping[str, float | str | bool]) -> Called:
+        """Call a method of the configuration (Caller in gateway/contracts.py)."""
+        return await methods.call(self._session.present, self._types, self._options.methods[method], arguments)
 
     def trace(self, number: int) -> Sequence[Step]:
         """Return which way the values of a tag come (Traced in gateway/contracts.py)."""

@@ -32,6 +32,7 @@ from gateway.bus.publisher import Publisher
 from gateway.bus.replay import Replay
 from gateway.bus.retained import Retained
 from gateway.bus.topics import Topics
+from gateway.calls import Calls
 from gateway.changes import Changes, Source
 from gateway.clock import ThreadOffload
 from gateway.commands import Commands
@@ -263,6 +264,7 @@ class Gateway:
             parts=self.parts,
             writes=self.writes,
             changes=self.changes,
+            calls=Calls(self.writes, self._config.site.path, self._switch.methods),
         )
         return create(view, {name: Client(*key) for name, key in self._config.api.clients().items()})
 

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.model import Batch, Catalog, Quality, Record, Tag
+from gateway.model.method import Called
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -94,6 +95,13 @@ class Writer(Protocol):
         TimeoutError if it cannot be asked; after a TimeoutError nobody knows whether it was written.
         """
         ...
+
+
+@runtime_checkable
+class Caller(Protocol):
+    """A connector that can call methods of its device once, and raises as a Writer does; who may: gateway/calls.py."""
+
+    async def call(self, method: str, arguments: Mapping[str, float | str | bool]) -> Called: ...
 
 
 @runtime_checkable

@@ -30,6 +30,7 @@ from gateway.contracts import (
     at_once,
 )
 from gateway.model import Catalog, Tag
+from gateway.model.method import Argument, Method
 from gateway.model.tag import NO_LABELS
 
 
@@ -52,6 +53,7 @@ class Plan:
     catalog: Catalog
     devices: Sequence[PlannedDevice]
     signals: Mapping[str, Signal]
+    methods: Mapping[str, Method]
 
 
 def plan(
@@ -80,9 +82,11 @@ def plan(
     """
     shared = {} if shared is None else shared
     devices = []
+    methods: dict[str, Method] = {}
     for name, keys in config.devices.items():
         protocol = protocols[urlsplit(keys.connect).scheme]
         device = _device(name, keys, config.site.path, document, catalog, protocol)
+        _methods(name, keys, config.site.path, document, catalog, methods)
         if only is not None and name not in only:
             continue
         known = replace(
@@ -101,7 +105,7 @@ def plan(
     signals = _signals(config, document, catalog, kinds)
     if document.findings:
         raise ConfigError(document.findings)
-    return Plan(catalog, devices, signals)
+    return Plan(catalog, devices, signals, methods)
 
 
 def _device(name: str, keys: Any, site: str, document: Document, catalog: Catalog, protocol: ProtocolModule) -> Device:
@@ -129,6 +133,17 @@ def _connected(device: Device, document: Document, protocol: ProtocolModule, clo
             document.find(("devices", device.name, "tags", tag.name, "write"), what, "take write out")
     asset = device.tags[0].asset
     return PlannedDevice(device.name, protocol.SCHEMES[0], redacted(device.url), asset, device.numbers, connector)
+
+
+def _methods(device: str, keys: Any, site: str, document: Document, catalog: Catalog, found: dict[str, Method]) -> None:
+    """Add the methods of a device, by path."""
+    for name, method in getattr(keys, "methods", {}).items():
+        path = f"{site}/{keys.asset}/{name}"
+        if path in found or path in catalog:
+            what = f"{path} is already a {'method' if path in found else 'tag'}"
+            document.find(("devices", device, "methods", name), what, "give one of them another name or asset")
+        arguments = {of: Argument(may.limits, tuple(may.choices)) for of, may in method.arguments.items()}
+        found[path] = Method(device, name, arguments, method.interval)
 
 
 def _tag(asset: str, name: str, keys: Any, device: str, protocol: ProtocolModule) -> Tag:

@@ -24,6 +24,7 @@ from gateway.devices import Devices
 from gateway.journal import Journal
 from gateway.latest import Latest
 from gateway.model import Catalog
+from gateway.model.method import Method
 from gateway.model.quality import good
 from gateway.plan import Plan, PlannedDevice, plan
 from gateway.plugins import Protocols, signal_kinds
@@ -61,11 +62,13 @@ class Switch:
         self._shared: dict[str, dict[str, Any]] = {}
         self._signals: Mapping[str, Signal] = {}
         self.derived = Derived((), 0)
+        self.methods: dict[str, Method] = {}
 
     def begin(self, config: Config, document: Document, learned: Mapping[str, Mapping[str, Any]]) -> Plan:
         """Plan the first configuration. Raises ConfigError with all that cannot be built."""
         first = self._planned(config, document, self._catalog, learned, self._shared, self._catalog.describe)
         self._signals = first.signals
+        self.methods.update(first.methods)
         self.derived = Derived(list(first.signals.values()), len(self._catalog))
         return first
 
@@ -95,6 +98,8 @@ class Switch:
         self._catalog.become(catalog, following.differing)
         self._latest.forget(following.differing)
         self._shared = following.shared
+        self.methods.clear()
+        self.methods.update(following.plan.methods)
         self._derive(following)
         devices.replace(change.stops, following.plan.devices)
 

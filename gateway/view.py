@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 import api.plant
 from gateway import __version__
+from gateway.calls import Calls
 from gateway.changes import Changes
 from gateway.contracts import Clock, Offload, Step, Traced
 from gateway.historian.chunk import Readings
@@ -50,6 +51,7 @@ class View:
         devices: Mapping[str, tuple[PlannedDevice, Health]],
         parts: Mapping[str, Health],
         writes: Writes,
+        calls: Calls,
         changes: Changes | None = None,
     ) -> None:
         self.gateway = gateway
@@ -69,6 +71,7 @@ class View:
         self._parts = parts
         self._writes = writes
         self.changes = changes
+        self._calls = calls
 
     def now_ns(self) -> int:
         return self._clock.now_ns()
@@ -147,6 +150,11 @@ class View:
 
     async def write(self, *, id: str, tag: str, value: Any, who: str, expires_ns: int | None) -> Result:
         return await self._writes.write(Request(id, tag, value, who, expires_ns))
+
+    async def call(
+        self, *, id: str, method: str, arguments: Mapping[str, Any], who: str, expires_ns: int | None
+    ) -> Result:
+        return await self._calls.call(Request(id, method, arguments, who, expires_ns))
 
     async def written(self, id: str) -> Result:
         return await self._writes.result(id)

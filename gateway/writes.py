@@ -11,16 +11,22 @@ import asyncio
 import logging
 import math
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Hashable
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
 from gateway.contracts import Clock, Connector, DeviceError, Writer
 from gateway.model import Catalog, Quality, Tag
-from gateway.model.quality import name
+from gateway.quoting import line, shown
 from gateway.supervise import Health, quality_of
+from gateway.wishes import TEXT_MAX as TEXT_MAX
+from gateway.wishes import Ended, check_carried, logged, wish
+from gateway.wishes import Refused as Refused
+from gateway.wishes import Request as Request
+from gateway.wishes import Result as Result
+from gateway.wishes import Status as Status
 
 WAIT_S: Final = 30.0
 """How long a write may take, also one that says no time of expiry: nobody expects it to happen later."""
@@ -28,55 +34,14 @@ KEPT_S: Final = 3600.0
 KEPT_MAX: Final = 10_000
 """For how long, and how many, results are remembered; the oldest are forgotten first."""
 UNDER_WAY_MAX: Final = 1000
-TEXT_MAX: Final = 1000
 _PATH_MAX: Final = 500
-_BITS_MAX: Final = 64
 _ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
-Status = Literal["done", "refused", "failed", "unknown"]
+A = TypeVar("A")
+
+_DONE: Final = {"write": "written", "call": "carried out: look at the machine"}
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """Somebody's wish that a tag had a value.
-
-    `id` is the asker's own and new for every wish; `tag` is a path, with or without the site; `value` is a number, a
-    text, true or false; `who` is the name by which the asker is known; `expires_ns` is in nanoseconds since 1970 UTC.
-    """
-
-    id: str
-    tag: str
-    value: Any
-    who: str
-    expires_ns: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What became of a request.
-
-    `done`: the device has the value. `refused`: nothing was sent to the device. `failed`: the device refused it, or has
-    another value now. `unknown`: the device gave no answer, so it may have the value or not.
-    """
-
-    id: str
-    tag: str
-    value: Any
-    status: Status
-    code: Quality
-    detail: str
-    time_ns: int
-    read_back: Any = None
-
-
-class Refused(Exception):
-    """A request that is not carried out, and why."""
-
-    def __init__(self, quality: Quality, message: str) -> None:
-        super().__init__(message)
-        self.quality = quality
 
 
 @dataclass(slots=True)
@@ -104,7 +69,7 @@ class Writes:
         self._device = device
         self._writers = frozenset(writers)
         self._clock = clock
-        self._turns: dict[int, asyncio.Lock] = {}
+        self._turns: dict[Hashable, asyncio.Lock] = {}
         self._under_way: dict[str, _Asked] = {}
         self._ended: dict[str, _Asked] = {}
 
@@ -113,23 +78,26 @@ class Writes:
 
         Raises nothing for what is asked, nor for what the device does.
         """
-        request = replace(request, tag=self._path(request.tag))
+        return await self.once(replace(request, tag=self._path(request.tag)), self._write)
+
+    async def once(self, request: Request, carry_out: Callable[[Request], Awaitable[Result]]) -> Result:
+        """Have a request carried out if the asker may and its id is new; `carry_out` may raise Refused."""
         try:
             self._admit(request)
             asked = self._known(request.id)
-            if asked is not None and _wish(asked.request) != _wish(request):
+            if asked is not None and wish(asked.request) != wish(request):
                 raise Refused(Quality.BAD_ENTRY_EXISTS, f"the id {request.id} was given to another request")
         except Refused as refused:  # not remembered, or whoever may not write could take ids away from those who may
-            return _logged(request, self._result(request, "refused", refused.quality, str(refused)))
+            return logged(request, self._result(request, "refused", refused.quality, str(refused)))
         if asked is None:
-            return await self._first(request)
-        log.info("write %s was asked for again by %s and not repeated", request.id, request.who)
+            return await self._first(request, carry_out)
+        log.info("%s %s was asked for again by %s and not repeated", request.verb, request.id, request.who)
         await asked.ended.wait()
         return asked.result
 
     def refuse(self, request: Request, quality: Quality, why: str) -> Result:
         """Say that a request is not carried out for a reason that only its bearer knows."""
-        return _logged(request, self._result(request, "refused", quality, why))
+        return logged(request, self._result(request, "refused", quality, why))
 
     async def result(self, id: str) -> Result:
         """Return what became of a request, once it has ended. Raises KeyError for an id that is not remembered."""
@@ -141,18 +109,18 @@ class Writes:
 
     # --- each id once ---------------------------------------------------------------------
 
-    async def _first(self, request: Request) -> Result:
+    async def _first(self, request: Request, carry_out: Callable[[Request], Awaitable[Result]]) -> Result:
         asked = _Asked(request, self._result(request, "unknown", Quality.BAD_INTERNAL_ERROR, "it was broken off"))
         self._under_way[request.id] = asked
         try:
-            asked.result = await self._carry_out(request)
+            asked.result = await carry_out(request)
         except Refused as refused:
             asked.result = self._result(request, "refused", refused.quality, str(refused))
         finally:
             del self._under_way[request.id]
             self._ended[request.id] = asked
             asked.ended.set()
-            _logged(request, asked.result)
+            logged(request, asked.result)
         return asked.result
 
     def _known(self, id: str) -> _Asked | None:
@@ -177,22 +145,27 @@ class Writes:
             raise Refused(Quality.BAD_INVALID_ARGUMENT, "the id must be 1 to 64 letters, digits, or one of _.:-")
         if len(request.tag) > _PATH_MAX:
             raise Refused(Quality.BAD_INVALID_ARGUMENT, f"the tag has more than {_PATH_MAX} characters")
-        _check_carried(request.value)
+        for value in request.values:
+            check_carried(value)
 
     def _checked(self, request: Request) -> int:
         """Return the number of the tag. Raises Refused if it cannot be written with this value, or not now."""
         if request.tag not in self._catalog:
-            raise Refused(Quality.BAD_NODE_ID_UNKNOWN, f"there is no tag {_shown(request.tag)}")
+            raise Refused(Quality.BAD_NODE_ID_UNKNOWN, f"there is no tag {shown(request.tag)}")
         number = self._catalog.number(request.tag)
         tag = self._catalog[number]
         _check_value(tag, request.value)
-        _, health = self._device(tag.device)
+        return number
+
+    def connected(self, device: str) -> Connector:
+        """Return the connector of a device. Raises Refused if the device is not there, or enough is under way."""
+        connector, health = self._device(device)
         if health.state != "up":
             reason = health.error or health.state
-            raise Refused(Quality.BAD_NOT_CONNECTED, f"the device {tag.device} is away: {reason}")
+            raise Refused(Quality.BAD_NOT_CONNECTED, f"the device {device} is away: {reason}")
         if len(self._under_way) > UNDER_WAY_MAX:
             raise Refused(Quality.BAD_TOO_MANY_OPERATIONS, f"{UNDER_WAY_MAX} writes are under way")
-        return number
+        return connector
 
     def _left_s(self, request: Request) -> float:
         """How long the write may take. Raises Refused if it has expired."""
@@ -205,16 +178,29 @@ class Writes:
 
     # --- carrying it out --------------------------------------------------------------------
 
-    async def _carry_out(self, request: Request) -> Result:
-        left_s = self._left_s(request)
+    async def _write(self, request: Request) -> Result:
         number = self._checked(request)
-        connector, _ = self._device(self._catalog[number].device)
+        connector = self.connected(self._catalog[number].device)
         assert isinstance(connector, Writer)  # the plan has seen to that
+        return await self.tell(request, number, lambda: connector.write(number, request.value), _compared)
+
+    async def tell(
+        self,
+        request: Request,
+        turn: Hashable,
+        send: Callable[[], Awaitable[A]],
+        ended: Callable[[Request, A], Ended],
+    ) -> Result:
+        """Have `send` tell the device when it is its turn; `ended` says what its answer comes to.
+
+        Raises Refused if nothing was sent. Nothing is ever sent again: after an OSError nobody knows.
+        """
+        left_s = self._left_s(request)
         sent = False
         try:
-            async with asyncio.timeout(left_s), self._turns.setdefault(number, asyncio.Lock()):
+            async with asyncio.timeout(left_s), self._turns.setdefault(turn, asyncio.Lock()):
                 sent = True
-                read_back = await connector.write(number, request.value)
+                answer = await send()
         except ValueError as error:
             raise Refused(Quality.BAD_OUT_OF_RANGE, str(error)) from error
         except DeviceError as error:
@@ -222,21 +208,13 @@ class Writes:
         except OSError as error:  # TimeoutError is one
             if not sent:
                 raise Refused(Quality.BAD_REQUEST_TIMEOUT, "it expired while it waited for its turn") from error
-            what = f"nobody knows whether it was written: {str(error) or 'no answer in time'}"
+            what = f"nobody knows whether it was {_DONE[request.verb]}: {str(error) or 'no answer in time'}"
             return self._result(request, "unknown", quality_of(error), what)
-        return self._compared(request, read_back.item() if isinstance(read_back, np.generic) else read_back)
+        return self._result(request, *ended(request, answer))
 
-    def _compared(self, request: Request, read_back: Any) -> Result:
-        if _agree(request.value, read_back):
-            return self._result(request, "done", Quality.GOOD, "", read_back)
-        what = f"it was written, but the device has {_shown(read_back)} now"
-        return self._result(request, "failed", Quality.BAD_UNEXPECTED_ERROR, what, read_back)
-
-    def _result(
-        self, request: Request, status: Status, code: Quality, detail: str, read_back: float | str | None = None
-    ) -> Result:
-        now_ns = self._clock.now_ns()
-        return Result(request.id, request.tag, request.value, status, code, _line(detail), now_ns, read_back)
+    def _result(self, request: Request, status: Status, code: Quality, detail: str, read_back: Any = None) -> Result:
+        now_ns, verb = self._clock.now_ns(), request.verb
+        return Result(request.id, request.tag, request.value, status, code, line(detail), now_ns, read_back, verb)
 
     def _path(self, given: str) -> str:
         """The whole path of a tag, which may be given without the site; what is no tag stays as it is."""
@@ -253,10 +231,19 @@ def _check_value(tag: Tag, value: float | str | bool) -> None:
             raise Refused(Quality.BAD_TYPE_MISMATCH, f"{tag.path} has no limits, so no number is written to it")
         return
     if isinstance(value, (bool, str)):
-        raise Refused(Quality.BAD_TYPE_MISMATCH, f"{tag.path} takes a number, not {_shown(value)}")
+        raise Refused(Quality.BAD_TYPE_MISMATCH, f"{tag.path} takes a number, not {shown(value)}")
     low, high = tag.limits
     if not low <= value <= high:
         raise Refused(Quality.BAD_OUT_OF_RANGE, f"{value} is outside the limits of {tag.path}: {low} to {high}")
+
+
+def _compared(request: Request, read_back: Any) -> Ended:
+    """What a write comes to, by what the device has now."""
+    found = read_back.item() if isinstance(read_back, np.generic) else read_back
+    if _agree(request.value, found):
+        return Ended("done", Quality.GOOD, "", found)
+    what = f"it was written, but the device has {shown(found)} now"
+    return Ended("failed", Quality.BAD_UNEXPECTED_ERROR, what, found)
 
 
 def _agree(wanted: float | str | bool, found: Any) -> bool:
@@ -264,57 +251,3 @@ def _agree(wanted: float | str | bool, found: Any) -> bool:
     if isinstance(found, float) and not isinstance(wanted, str):
         return math.isclose(wanted, found, rel_tol=2.0**-24, abs_tol=2.0**-150)
     return isinstance(found, (bool, int, str)) and bool(wanted == found)
-
-
-def _shown(value: object) -> str:
-    """Return a value for a line of text: one line, not a long one, whatever it is."""
-    if isinstance(value, int) and value.bit_length() > _BITS_MAX:
-        return f"an integer of {value.bit_length()} bits"
-    if not isinstance(value, (bool, int, float, str)):
-        return f"a {type(value).__name__}"
-    text = repr(value)
-    return text if len(text) <= 100 else f"{text[:100]}..."
-
-
-def _line(text: str) -> str:
-    """One line of a text that may quote what somebody else has written."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:500])
-
-
-def _check_carried(value: Any) -> None:
-    """Raise Refused for a value that no device can have; so what is remembered is small."""
-    match value:
-        case bool():
-            return
-        case int():
-            if value.bit_length() > _BITS_MAX:
-                raise Refused(Quality.BAD_OUT_OF_RANGE, f"the value is {_shown(value)}, more than {_BITS_MAX}")
-        case float():
-            if not math.isfinite(value):
-                raise Refused(Quality.BAD_OUT_OF_RANGE, f"{value} is not a number that a device can have")
-        case str():
-            if len(value) > TEXT_MAX:
-                raise Refused(Quality.BAD_OUT_OF_RANGE, f"the text has more than {TEXT_MAX} characters")
-        case _:
-            raise Refused(Quality.BAD_TYPE_MISMATCH, "the value must be a number, a text, true or false")
-
-
-def _wish(request: Request) -> tuple[object, ...]:
-    """What two requests of one id must have in common; 1 is not true."""
-    return request.who, request.tag, isinstance(request.value, bool), request.value
-
-
-def _logged(request: Request, result: Result) -> Result:
-    """Write the line of the audit trail; what came from outside cannot break it or forge another."""
-    log.log(
-        logging.INFO if result.status == "done" else logging.WARNING,
-        "write %s of %s = %s by %s: %s, %s%s",
-        _shown(request.id),
-        _shown(request.tag),
-        _shown(request.value),
-        _shown(request.who),
-        result.status,
-        name(result.code),
-        f" ({result.detail})" if result.detail else "",
-    )
-    return result

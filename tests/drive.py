@@ -11,6 +11,7 @@ import httpx
 
 from api.access import Client
 from api.app import create
+from gateway.calls import Calls
 from gateway.contracts import Clock, Connector, Emit
 from gateway.historian.history import History
 from gateway.hub import Hub
@@ -18,6 +19,7 @@ from gateway.journal import Journal, JournalFile
 from gateway.latest import Latest
 from gateway.ledger import Ledger, LedgerFile
 from gateway.model import Catalog, Tag
+from gateway.model.method import Argument, Called, Method
 from gateway.supervise import Health
 from gateway.view import View
 from gateway.writes import Writes
@@ -33,15 +35,29 @@ TAGS = [
     Tag(f"{SITE}/hall/drive", "recipe", device="drive", writable=True),
     Tag(f"{SITE}/hall/drive", "torque", device="drive", low=0.0, high=50.0),
 ]
+METHODS = {
+    f"{SITE}/hall/drive/move": Method(
+        "drive",
+        "move",
+        {"Position": Argument((0.0, 200.0)), "Mode": Argument(choices=("slow", "fast")), "Enable": Argument()},
+        interval_s=1.0,
+    ),
+    f"{SITE}/hall/drive/reset": Method("drive", "reset", {}),
+}
 
 
 class Drive:
-    """`written` is what it was told, in order; `busy_most` how many writes of one tag it ever saw at the same time."""
+    """`written` is what it was told, and `called` which methods, in order.
+
+    `busy_most` is how many writes of one tag it ever saw at the same time.
+    """
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.learned: dict[str, Any] = {}
         self.written: list[tuple[int, Any]] = []
+        self.called: list[tuple[str, dict[str, Any]]] = []
+        self.says = Called(0, "Good", {"Position": "Good"}, {"Done": True})
         self.busy_most = 0
         self.takes_s = 0.0
         self.trouble: Exception | None = None
@@ -63,6 +79,13 @@ class Drive:
             raise self.trouble
         return self.keeps(value)
 
+    async def call(self, method: str, arguments: Mapping[str, float | str | bool]) -> Called:
+        self.called.append((method, dict(arguments)))
+        await asyncio.sleep(self.takes_s)
+        if self.trouble is not None:
+            raise self.trouble
+        return self.says
+
 
 class Hall:
     """A catalog, a drive that is up, and the door to it; `erp` may write."""
@@ -73,6 +96,7 @@ class Hall:
         self.health = Health("device drive", state="up")
         devices: dict[str, tuple[Connector, Health]] = {"drive": (self.drive, self.health)}
         self.writes = Writes(self.catalog, SITE, devices.__getitem__, ["erp", "mes"], clock)
+        self.calls = Calls(self.writes, SITE, METHODS)
 
 
 class Still:
@@ -103,6 +127,7 @@ def shown(hall: Hall, folder: Path, clock: Clock, history: History | None = None
             devices={},
             parts={},
             writes=hall.writes,
+            calls=hall.calls,
         ),
         hub,
     )

@@ -1,15 +1,18 @@
 """Keys of the configuration: of an OPC UA server, and of its tags."""
 
+import math
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, InstanceOf, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, model_validator
 
 from connectors._opcua.node import Node, parse
 from connectors._opcua.security import SecurityOptions
 from connectors._options import Options, Seconds
-from gateway.model.tag import EVENT
+from gateway.model.tag import EVENT, check_path
 
 NodeId = Annotated[InstanceOf[Node], BeforeValidator(parse, json_schema_input_type=str)]
+
+MethodName = Annotated[str, AfterValidator(check_path)]
 
 
 class History(Options):
@@ -23,6 +26,30 @@ class History(Options):
     delay: Seconds = Field(default=2.0, description="how long to wait first; servers write their history later")
 
 
+class ArgumentKeys(Options):
+    """Keys of an argument of a method; without any it takes true, false and texts."""
+
+    limits: tuple[float, float] | None = Field(default=None, description="[low, high] of a number")
+    choices: list[str] = Field(default=[], description="the texts that it may be")
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Self:
+        if self.limits is not None and self.choices:
+            raise ValueError("an argument is a number with limits or a text with choices: take one of them out")
+        if self.limits is not None and not -math.inf < self.limits[0] <= self.limits[1] < math.inf:
+            raise ValueError(f"limits must be [low, high], two numbers, not {list(self.limits)}")
+        return self
+
+
+class MethodKeys(Options):
+    """Keys of a method that may be called."""
+
+    object: NodeId = Field(description="the node that the method is called of")
+    method: NodeId = Field(description="the node of the method")
+    arguments: dict[str, ArgumentKeys] = Field(default={}, description="what each may be, by the name the server has")
+    interval: Seconds = Field(default=1.0, description="shortest time between two calls")
+
+
 class DeviceOptions(Options):
     """Keys of an OPC UA server."""
 
@@ -34,6 +61,7 @@ class DeviceOptions(Options):
     )
     timeout: Seconds = Field(default=4.0, description="how long to wait for an answer")
     history: History | Literal["off"] = Field(default=History(), description="what was missed is read from there")
+    methods: dict[MethodName, MethodKeys] = Field(default={}, description="methods that may be called, by name")
     security: SecurityOptions = Field(default=SecurityOptions(), description="policy, mode and user of the session")
 
 

@@ -61,6 +61,13 @@ class Session:
         self.ahead_s = 0.0
         self.connected = False
 
+    @property
+    def present(self) -> Client:
+        """The client. Raises ConnectionError if there is none."""
+        if self.client is None:
+            raise ConnectionError("not connected")
+        return self.client
+
     @asynccontextmanager
     async def joined(self) -> AsyncIterator[Client]:
         """A connected client. Who leaves by himself closes the session; one that is lost is kept for the next time."""

@@ -30,10 +30,10 @@ _INTEGERS: Final = {
     ua.VariantType.UInt64: (0, 2**64 - 1),
 }
 _FLOATS: Final = {ua.VariantType.Float: (2 - 2**-23) * 2.0**127, ua.VariantType.Double: sys.float_info.max}
-_CONCRETE: Final = {ua.NodeId(ua.Int32(type_.value)): type_ for type_ in ua.VariantType if 0 < type_.value < 22}
+CONCRETE: Final = {ua.NodeId(ua.Int32(type_.value)): type_ for type_ in ua.VariantType if 0 < type_.value < 22}
 """Data types that are built-in types (OPC 10000-6, 5.1.2); from 22 on they stand for several, such as Number."""
 
-_LOST: Final = {
+LOST: Final = {
     0x8005_0000,  # BadCommunicationError
     0x800A_0000,  # BadTimeout
     0x8022_0000,  # BadSecureChannelIdInvalid
@@ -55,12 +55,14 @@ _WHY: Final = {
 }
 
 
-async def write(client: Client, node: ua.NodeId, value: float | str | bool) -> Any:
+async def write(client: Client, node: ua.NodeId | None, value: float | str | bool) -> Any:
     """Write the value of a node and return what the server has then, which is another one if it was clamped.
 
     Raises ValueError naming type and range if the value does not fit the node, DeviceError if the server refuses it,
     OSError or TimeoutError if it cannot be asked; after those nobody knows whether it was written.
     """
+    if node is None:
+        raise ConnectionError("not connected")
     try:
         data = ua.DataValue(fitted(value, await _type(client, node)), StatusCode=None)
         asked = ua.WriteValue(NodeId=node, AttributeId=ua.AttributeIds.Value, Value=data)
@@ -68,7 +70,7 @@ async def write(client: Client, node: ua.NodeId, value: float | str | bool) -> A
         _check(status)
         (now,) = await _read(client, node, [ua.AttributeIds.Value])
     except ua.UaStatusCodeError as error:
-        if error.code & _CODE in _LOST:
+        if error.code & _CODE in LOST:
             raise ConnectionError(f"the server broke off: {error}") from error
         raise _refused(error.code) from error
     except ua.UaError as error:
@@ -94,7 +96,7 @@ def fitted(value: float | str | bool, type_: ua.VariantType) -> ua.Variant:
     elif type_ is ua.VariantType.String:
         takes, fits = "text", isinstance(value, str)
     else:
-        raise ValueError(f"a node of type {type_.name} cannot be written, only numbers, text, true and false")
+        raise ValueError(f"a value of type {type_.name} cannot be sent, only numbers, text, true and false")
     if not fits:
         raise ValueError(f"{value!r} does not fit {type_.name}, which takes {takes}")
     return ua.Variant(sent, type_)
@@ -122,8 +124,8 @@ async def _type(client: Client, node: ua.NodeId) -> ua.VariantType:
 
 def _built_in(data_type: Any, present: ua.Variant | None) -> ua.VariantType:
     """The data type itself, or the type of the present value for one that is derived or stands for several."""
-    if isinstance(data_type, ua.NodeId) and data_type in _CONCRETE:
-        return _CONCRETE[data_type]
+    if isinstance(data_type, ua.NodeId) and data_type in CONCRETE:
+        return CONCRETE[data_type]
     if present is None or present.Value is None:
         shown = data_type.to_string() if isinstance(data_type, ua.NodeId) else "none"
         what = f"the node has no value now and a data type that stands for several, {shown}"

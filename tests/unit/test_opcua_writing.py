@@ -67,7 +67,5 @@ def test_what_does_not_fit_is_told_with_the_type_and_what_it_takes(name: str, va
 
 @pytest.mark.parametrize("name", ["DateTime", "ByteString", "LocalizedText", "ExtensionObject"])
 def test_a_type_that_cannot_be_written_is_told(name: str) -> None:
-    with pytest.raises(
-        ValueError, match=f"a node of type {name} cannot be written, only numbers, text, true and false"
-    ):
+    with pytest.raises(ValueError, match=f"a value of type {name} cannot be sent, only numbers, text, true and false"):
         fitted("x", ua.VariantType[name])

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.config import ConfigError, load
 from gateway.model import Catalog
+from gateway.model.method import Argument, Method
 from gateway.plan import Plan, plan
 from gateway.plugins import Protocols, signal_kinds
 from tests.simulation.loop import LoopClock
@@ -194,3 +195,34 @@ def test_two_signals_cannot_derive_the_same_tag(planned: Planned) -> None:
     )
     ((_, what, _),) = findings(planned, text)
     assert "utilities/pump1/_maintenance/bearing_rms" in what
+
+
+# --- methods ------------------------------------------------------------------------------
+
+MILL = """
+site: {enterprise: acme, site: dresden}
+devices:
+  mill:
+    connect: opc.tcp://h
+    asset: hall/mill
+    methods:
+      move: {object: "i=85", method: "i=1", arguments: {Position: {limits: [0, 150]}, Mode: {choices: [slow]}}}
+      %s: {object: "i=85", method: "i=2"}
+    tags: {speed: {node: "i=3"}}
+"""
+
+
+def test_methods_are_found_by_path(planned: Planned) -> None:
+    found = planned(MILL % "axis/reset")
+    assert found.methods == {
+        "acme/dresden/hall/mill/move": Method(
+            "mill", "move", {"Position": Argument((0, 150)), "Mode": Argument(None, ("slow",))}, 1.0
+        ),
+        "acme/dresden/hall/mill/axis/reset": Method("mill", "axis/reset", {}, 1.0),
+    }
+
+
+def test_a_method_with_the_path_of_a_tag_is_told(planned: Planned) -> None:
+    ((_, what, remedy),) = findings(planned, MILL % "speed")
+    assert what == "acme/dresden/hall/mill/speed is already a tag"
+    assert remedy == "give one of them another name or asset"
