@@ -93,11 +93,11 @@ class OpcUa:
         self._stored = device.stored
         self._node_of: dict[int, ua.NodeId] = {}
         self._item_of: dict[int, int] = {}
-        self._interval_s = 0.0
         self._publishing: Publishing | None = None
         self._types = Structures()
         self.counts: Counter[str] = Counter(dict.fromkeys([*_COUNTS, *COUNTS], 0))
         self._events = Events(device, clock, self.counts)
+        self._methods = methods.Methods(self._options.methods, self._events.condition)
         self._learned: dict[str, Any] = {}
         self._refused: dict[int, int] = {}
         self._remarks = Remarks(device, self._learned)
@@ -134,7 +134,7 @@ class OpcUa:
 
     async def call(self, method: str, arguments: Mapping[str, float | str | bool]) -> Called:
         """Call a method of the configuration (Caller in gateway/contracts.py)."""
-        return await methods.call(self._session.present, self._types, self._options.methods[method], arguments)
+        return await self._methods.call(self._session.present, self._types, method, arguments)
 
     def trace(self, number: int) -> Sequence[Step]:
         """Return which way the values of a tag come (Traced in gateway/contracts.py)."""

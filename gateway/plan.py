@@ -137,11 +137,17 @@ def _connected(device: Device, document: Document, protocol: ProtocolModule, clo
 
 def _methods(device: str, keys: Any, site: str, document: Document, catalog: Catalog, found: dict[str, Method]) -> None:
     """Add the methods of a device, by path."""
-    for name, method in getattr(keys, "methods", {}).items():
+    own = {(name, ("methods", name)): method for name, method in getattr(keys, "methods", {}).items()}
+    of_tags = {
+        (f"{tag}/{name}", ("tags", tag)): method
+        for tag, options in keys.tags.items()
+        for name, method in getattr(options, "methods", {}).items()
+    }
+    for (name, where), method in (own | of_tags).items():
         path = f"{site}/{keys.asset}/{name}"
         if path in found or path in catalog:
             what = f"{path} is already a {'method' if path in found else 'tag'}"
-            document.find(("devices", device, "methods", name), what, "give one of them another name or asset")
+            document.find(("devices", device, *where), what, "give one of them another name or asset")
         arguments = {of: Argument(may.limits, tuple(may.choices)) for of, may in method.arguments.items()}
         found[path] = Method(device, name, arguments, method.interval)
 

@@ -80,6 +80,7 @@ class Events:
             if keys.events is not None
         }
         names = {int(number): tag.name for number, tag in zip(device.numbers, device.tags, strict=True)}
+        self._tag_name = names
         remembered = device.learned.get("conditions", {})
         self._name = {number: f"{names[number]}{_narrowed(keys)}" for number, keys in self._keys.items()}
         self._known: dict[int, Known] = {
@@ -117,6 +118,14 @@ class Events:
         """Emit that somebody listens, which is good and no event."""
         if numbers:
             emit(Batch.of(numbers, self._clock.now_ns(), objects([None] * len(numbers)), Quality.GOOD_NO_DATA))
+
+    def condition(self, tag: str, event_id: str) -> str:
+        """Return the ConditionId of a condition that is not over, by its latest event. Raises ValueError."""
+        for number, known in self._known.items():
+            for one in known.values() if self._tag_name[number] == tag else ():
+                if one.get("EventId") == event_id:
+                    return str(one["ConditionId"])
+        raise ValueError(f"{tag} has no alarm of this EventId that is not over: take that of its latest event")
 
     async def refresh(self, client: Client) -> None:
         """Ask for the conditions that are not over; their events come as all events do."""

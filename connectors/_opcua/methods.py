@@ -1,12 +1,14 @@
 """Calling methods: ask the server what they take, call once, and return all that it says (OPC 10000-4, 5.12.2)."""
 
-from collections.abc import Mapping, Sequence
+import base64
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from asyncua import Client, ua
 from asyncua.ua.uaprotocol_auto import Argument  # what is decoded; ua.Argument is derived from it
 
 from connectors._opcua.calls import Calls, calls, path, target
+from connectors._opcua.node import parse
 from connectors._opcua.options import MethodKeys
 from connectors._opcua.resolve import resolve
 from connectors._opcua.variants import Types, json_value
@@ -25,36 +27,75 @@ _DEPTH_MAX: Final = 20
 _INPUTS: Final = [ua.QualifiedName("InputArguments", 0)]
 _OUTPUTS: Final = [ua.QualifiedName("OutputArguments", 0)]
 _NOT_EXECUTABLE: Final = 0x8111_0000
+_OF_CONDITIONS: Final = {
+    "acknowledge": ua.NodeId(ua.Int32(ua.ObjectIds.AcknowledgeableConditionType_Acknowledge)),
+    "confirm": ua.NodeId(ua.Int32(ua.ObjectIds.AcknowledgeableConditionType_Confirm)),
+}
+"""Called of the condition by the method of its type, for instances need not show methods (OPC 10000-9, 5.7.3)."""
 _CODE: Final = 0xFFFF_0000
 
 
-async def call(client: Client, types: Types, keys: MethodKeys, arguments: Mapping[str, Scalar]) -> Called:
-    """Call a method once with these arguments, by the names that the server has for them.
+class Methods:
+    """What may be called at one server: the methods of its configuration, by name, and acknowledging its alarms.
 
-    Raises ValueError naming the argument if the method takes others, DeviceError if there is no such method, OSError or
-    TimeoutError if the server cannot be asked; after those nobody knows whether it was carried out.
+    `condition` returns the ConditionId of an alarm by the tag that tells it and the id of its latest event, or raises
+    ValueError.
     """
-    try:
-        place, method = await resolve(client, [keys.object, keys.method])
-        if place is None or method is None:
-            lacking = keys.object if place is None else keys.method
-            raise DeviceError(f"BadNodeIdUnknown: it has no node {lacking}", Quality.BAD_NODE_ID_UNKNOWN)
-        ask = await calls(client)
-        inputs, outputs = await _signature(ask, method, await client.get_namespace_array())
-        _check_names(inputs, arguments)
-        handed = {str(one.Name): await _variant(ask, one, arguments[str(one.Name)]) for one in inputs}
-        if not await _executable(client, method):
-            return Called(_NOT_EXECUTABLE, _name(_NOT_EXECUTABLE))
-        return await called(client, types, place, method, handed, outputs)
-    except ua.UaStatusCodeError as error:
-        if error.code & _CODE in LOST:
-            raise ConnectionError(f"the server broke off: {error}") from error
-        return Called(error.code, _name(error.code))
-    except ua.UaError as error:
-        raise ConnectionError(f"the answer of the server makes no sense: {error}") from error
+
+    def __init__(self, keys: Mapping[str, MethodKeys], condition: Callable[[str, str], str]) -> None:
+        self._keys = keys
+        self._condition = condition
+
+    async def call(self, client: Client, types: Types, name: str, arguments: Mapping[str, Scalar]) -> Called:
+        """Call once, with arguments by the names that the server has for them.
+
+        Raises ValueError naming the argument if the method takes others, DeviceError if there is no such method,
+        OSError or TimeoutError if the server cannot be asked; after those nobody knows whether it was carried out.
+        """
+        try:
+            if name in self._keys:
+                return await _call(client, types, self._keys[name], arguments)
+            tag, _, verb = name.rpartition("/")
+            condition = self._condition(tag, str(arguments["EventId"]))
+            return await _acknowledge(client, types, verb, condition, arguments)
+        except ua.UaStatusCodeError as error:
+            if error.code & _CODE in LOST:
+                raise ConnectionError(f"the server broke off: {error}") from error
+            return Called(error.code, _name(error.code))
+        except ua.UaError as error:
+            raise ConnectionError(f"the answer of the server makes no sense: {error}") from error
 
 
-async def called(
+async def _call(client: Client, types: Types, keys: MethodKeys, arguments: Mapping[str, Scalar]) -> Called:
+    """Ask what the method takes, and call it if these arguments fit."""
+    place, method = await resolve(client, [keys.object, keys.method])
+    if place is None or method is None:
+        lacking = keys.object if place is None else keys.method
+        raise DeviceError(f"BadNodeIdUnknown: it has no node {lacking}", Quality.BAD_NODE_ID_UNKNOWN)
+    ask = await calls(client)
+    inputs, outputs = await _signature(ask, method, await client.get_namespace_array())
+    _check_names(inputs, arguments)
+    handed = {str(one.Name): await _variant(ask, one, arguments[str(one.Name)]) for one in inputs}
+    if not await _executable(client, method):
+        return Called(_NOT_EXECUTABLE, _name(_NOT_EXECUTABLE))
+    return await _called(client, types, place, method, handed, outputs)
+
+
+async def _acknowledge(
+    client: Client, types: Types, verb: str, condition: str, arguments: Mapping[str, Scalar]
+) -> Called:
+    """Acknowledge or confirm the state that an event has told (OPC 10000-9, 5.7.3 and 5.7.4)."""
+    (place,) = await resolve(client, [parse(condition)])
+    if place is None:
+        raise DeviceError(f"BadNodeIdUnknown: it has no condition {condition} any more", Quality.BAD_NODE_ID_UNKNOWN)
+    handed = {
+        "EventId": ua.Variant(base64.b64decode(str(arguments["EventId"])), ua.VariantType.ByteString),
+        "Comment": ua.Variant(ua.LocalizedText(str(arguments["Comment"])), ua.VariantType.LocalizedText),
+    }
+    return await _called(client, types, place, _OF_CONDITIONS[verb], handed)
+
+
+async def _called(
     client: Client,
     types: Types,
     place: ua.NodeId,

@@ -1,7 +1,9 @@
 """Keys of the configuration: of an OPC UA server, and of its tags."""
 
 import math
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, model_validator
 
@@ -50,6 +52,17 @@ class MethodKeys(Options):
     interval: Seconds = Field(default=1.0, description="shortest time between two calls")
 
 
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What MethodKeys say of a method, for one that is not configured: its arguments, and how often."""
+
+    arguments: Mapping[str, ArgumentKeys]
+    interval: float = 0.0
+
+
+_ACKNOWLEDGING: Final = Rules({"EventId": ArgumentKeys(), "Comment": ArgumentKeys()})
+
+
 class DeviceOptions(Options):
     """Keys of an OPC UA server."""
 
@@ -84,12 +97,14 @@ class TagOptions(Options):
         default=[], description="more fields of events, as browse paths such as LimitState/CurrentState"
     )
 
+    acknowledge: bool = Field(default=False, description="whether alarms among its events may be acknowledged")
+
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
         if (self.node is None) == (self.events is None):
             raise ValueError("a tag is a value or events: write node:, or events: and the node that reports them")
-        if self.node is not None and (self.types or self.fields or self.severity_min > 1):
-            raise ValueError("types, severity_min and fields are of events: write events: in place of node:")
+        if self.node is not None and (self.types or self.fields or self.severity_min > 1 or self.acknowledge):
+            raise ValueError("types, severity_min, fields, acknowledge are of events: write events: in place of node:")
         of_values = (self.publishing, self.sampling, self.poll, self.deadband_percent)
         if self.events is not None and (any(of_values) or getattr(self, "write", False)):
             raise ValueError(
@@ -106,6 +121,11 @@ class TagOptions(Options):
         found = self.node or self.events
         assert found is not None  # as _one_kind has seen to
         return found
+
+    @property
+    def methods(self) -> Mapping[str, "Rules"]:
+        """What may be called beside the methods of the device, by name below that of the tag."""
+        return {"acknowledge": _ACKNOWLEDGING, "confirm": _ACKNOWLEDGING} if self.acknowledge else {}
 
     @property
     def datatype(self) -> str:

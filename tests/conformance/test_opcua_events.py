@@ -1,6 +1,7 @@
 """Events and conditions of a real server: each once, whatever happens to the line, the server or the gateway."""
 
 import asyncio
+import base64
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,8 +17,9 @@ from asyncua.server.event_generator import EventGenerator
 
 from connectors import opcua
 from gateway.clock import SystemClock
-from gateway.contracts import Connector, Device
+from gateway.contracts import Caller, Connector, Device
 from gateway.model import Tag
+from gateway.model.method import Called
 from tests import servers
 from tests.conformance.test_connectors import Heard, again_and_again, running
 
@@ -326,3 +328,64 @@ async def test_a_flood_is_told_in_order_and_whole() -> None:
                 await server.happen(f"event {i}")
             await heard.until(lambda: len(messages(heard)) == 500)
     assert messages(heard) == [f"event {i}" for i in range(500)]
+
+
+# --- acknowledging ------------------------------------------------------------------------
+
+SEEN = {"Comment": "seen"}
+
+
+class Asked:
+    """What a server was asked to acknowledge, and what it says: method, event, comment."""
+
+    def __init__(self, server: Machine) -> None:
+        self.told: list[tuple[str, bytes, str]] = []
+        self.status = 0
+        self._machine = server
+
+    async def begin(self) -> None:
+        """Have the alarm `pump` as a node, and answer who acknowledges or confirms it."""
+        server = self._machine._server
+        place = ua.NodeId(ua.String("pump"), ua.Int16(2))
+        await server.nodes.objects.add_object(place, ua.QualifiedName("pump", 2))
+        for verb in ("Acknowledge", "Confirm"):
+            method = ua.NodeId(ua.Int32(getattr(ua.ObjectIds, f"AcknowledgeableConditionType_{verb}")))
+            server.iserver.isession.add_method_callback(method, partial(self._answer, verb))
+
+    def _answer(self, verb: str, parent: ua.NodeId, event: ua.Variant, comment: ua.Variant) -> ua.StatusCode:
+        assert parent.Identifier == "pump"
+        assert event.Value is not None
+        assert comment.Value is not None
+        self.told.append((verb, event.Value, comment.Value.Text))
+        return ua.StatusCode(ua.UInt32(self.status))
+
+
+async def test_an_alarm_that_is_not_over_is_acknowledged_by_its_latest_event() -> None:
+    async with machine() as server:
+        asked = Asked(server)
+        await asked.begin()
+        connector, heard = build(server.url, acknowledge=True)
+        assert isinstance(connector, Caller)
+        async with running(connector, heard):
+            await listening(heard)
+            await server.alarm("pump", active=True, acked=False, message="high")
+            await heard.until(partial(so_many_messages, heard, 1))
+            first = heard.value["alarms"]["EventId"]
+            assert await connector.call("alarms/acknowledge", SEEN | {"EventId": first}) == Called(
+                0, "Good", {"EventId": "Good", "Comment": "Good"}
+            )
+            assert asked.told == [("Acknowledge", base64.b64decode(first), "seen")]
+            await server.alarm("pump", active=True, acked=True, message="acknowledged")
+            await heard.until(partial(so_many_messages, heard, 2))
+            latest = heard.value["alarms"]["EventId"]
+            with pytest.raises(ValueError, match="alarms has no alarm of this EventId that is not over"):
+                await connector.call("alarms/acknowledge", SEEN | {"EventId": first})
+            asked.status = ua.StatusCodes.BadConditionBranchAlreadyConfirmed
+            said = await connector.call("alarms/confirm", SEEN | {"EventId": latest})
+            assert said.status == "BadConditionBranchAlreadyConfirmed"
+            assert asked.told[1:] == [("Confirm", base64.b64decode(latest), "seen")]
+            await server.alarm("pump", active=False, acked=True, message="over")
+            await heard.until(partial(so_many_messages, heard, 3))
+            with pytest.raises(ValueError, match="alarms has no alarm of this EventId"):
+                await connector.call("alarms/confirm", SEEN | {"EventId": heard.value["alarms"]["EventId"]})
+            assert len(asked.told) == 2

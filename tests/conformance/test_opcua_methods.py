@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from asyncua import Client, Server, ua
 
-from connectors._opcua import methods
+from connectors._opcua.methods import Methods
 from connectors._opcua.options import MethodKeys
 from connectors._opcua.structures import Structures
 from gateway.contracts import DeviceError
@@ -99,11 +99,16 @@ async def machine(served: Machine) -> Machine:
     return served
 
 
+def nothing(tag: str, event_id: str) -> str:
+    """There are no alarms."""
+    raise ValueError(f"{tag} {event_id}")
+
+
 async def call(machine: Machine, name: str, arguments: Mapping[str, Any] | None = None, *, of: str = "i=85") -> Called:
     keys = MethodKeys.model_validate({"object": of, "method": f"nsu={URI};s={name}"})
     async with Client(machine.url) as client:
         types = Structures(await client.get_namespace_array())
-        return await methods.call(client, types, keys, arguments or {})
+        return await Methods({"it": keys}, nothing).call(client, types, "it", arguments or {})
 
 
 async def test_every_type_is_handed_over_as_it_is_declared_whatever_the_order(machine: Machine) -> None:
@@ -193,7 +198,7 @@ async def test_a_line_that_breaks_meanwhile_is_an_os_error_and_the_method_was_ca
 
         async def asked() -> None:
             with pytest.raises(ConnectionError):
-                await methods.call(client, Structures([]), keys, {})
+                await Methods({"it": keys}, nothing).call(client, Structures(), "it", {})
 
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(asked())

@@ -32,6 +32,7 @@ def test_a_namespace_by_index_is_warned_of_wherever_it_is() -> None:
         ({"node": "i=2258", "events": "i=2253"}, "a tag is a value or events"),
         ({"node": "i=2258", "severity_min": 500}, "are of events"),
         ({"node": "i=2258", "types": ["i=2915"]}, "are of events"),
+        ({"node": "i=2258", "acknowledge": True}, "are of events"),
         ({"events": "i=2253", "sampling": "1s"}, "deadband_percent and write out"),
         ({"events": "i=2253", "poll": 1.0}, "deadband_percent and write out"),
         ({"events": "i=2253", "write": True}, "deadband_percent and write out"),

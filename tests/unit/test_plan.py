@@ -226,3 +226,13 @@ def test_a_method_with_the_path_of_a_tag_is_told(planned: Planned) -> None:
     ((_, what, remedy),) = findings(planned, MILL % "speed")
     assert what == "acme/dresden/hall/mill/speed is already a tag"
     assert remedy == "give one of them another name or asset"
+
+
+def test_an_alarm_may_be_acknowledged_only_if_the_configuration_says_so(planned: Planned) -> None:
+    text = MILL % "reset"
+    assert len(planned(text.replace('{node: "i=3"}', '{events: "i=2253"}')).methods) == 2
+    found = planned(text.replace('{node: "i=3"}', '{events: "i=2253", acknowledge: true}')).methods
+    rules = {"EventId": Argument(), "Comment": Argument()}
+    path = "acme/dresden/hall/mill/speed/acknowledge"
+    assert found[path] == Method("mill", "speed/acknowledge", rules)
+    assert "acme/dresden/hall/mill/speed/confirm" in found
