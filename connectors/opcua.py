@@ -108,7 +108,7 @@ class OpcUa:
         self._polled = {number for numbers in self._polls.values() for number in numbers}
         self._bands = Bands(device)
         self._describing = Describing(device)
-        self._backfill = Backfill(device, self._told, clock, self.counts)
+        self._backfill = Backfill(device, self._told, self._remarks, clock, self.counts)
 
     @property
     def learned(self) -> Mapping[str, Any]:

@@ -6,9 +6,8 @@ connection: a history that is slow, refused or not there costs nothing but what 
 """
 
 import asyncio
-import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -22,6 +21,7 @@ from connectors._opcua.gaps import Rows, Times, Told
 from connectors._opcua.history import RawHistory
 from connectors._opcua.options import History
 from connectors._opcua.reading import read
+from connectors._opcua.remarks import Remarks
 from connectors._opcua.structures import Structures
 from connectors._pace import heed_cancel
 from gateway.contracts import Clock, Device, Emit
@@ -41,8 +41,6 @@ _NO_BOUND: Final = 0x80D7_0000
 _CODE: Final = 0xFFFF_0000
 _FAILURES: Final = (ua.UaError, DecodeError, TimeoutError)
 
-log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True, slots=True)
 class Server:
@@ -61,8 +59,8 @@ class Backfill:
     `history_cut`, tags of which not all was read, because it was too old or too much.
     """
 
-    def __init__(self, device: Device, told: Told, clock: Clock, counts: Counter[str]) -> None:
-        self._name = device.name
+    def __init__(self, device: Device, told: Told, remarks: Remarks, clock: Clock, counts: Counter[str]) -> None:
+        self._remarks = remarks
         wanted = device.options.history
         self._options: History | None = None if wanted == "off" else wanted
         self._delay_s = self._options.delay if self._options else _DELAY_S
@@ -115,7 +113,7 @@ class Backfill:
         try:
             await read(server.client, asked, take, self._clock, server.types)
         except _FAILURES as error:
-            self._refuse(len(asked), f"{type(error).__name__}: {error}")
+            self._refuse([number for number, _ in asked], f"{type(error).__name__}: {error}")
         self._told.gone(self._numbers[np.intersect1d(silent, self._told.open())])
 
     async def _fill(self, server: Server, ended: Rows) -> None:
@@ -139,10 +137,10 @@ class Backfill:
             kept = await self._historized(server.client, node_of, rows)
             size = await per_call(server.client, PER_HISTORY_READ, _AT_ONCE)
         except _FAILURES as error:
-            self._refuse(len(rows), f"{type(error).__name__}: {error}")
+            self._refuse(self._numbers[rows].tolist(), f"{type(error).__name__}: {error}")
             return
         if not kept.any():
-            self._refuse(len(rows), "it keeps none of these nodes")
+            self._refuse(self._numbers[rows].tolist(), "it keeps none of these nodes")
         rows, after, before = rows[kept], after[kept], before[kept]
         history = RawHistory(server.client, options, self._timeout_s, self._clock, self._counts, server.types)
         for start in range(0, len(rows), size):
@@ -157,7 +155,7 @@ class Backfill:
                     server.emit(*join_kinds(missed))
                     await self._stored()
             except _FAILURES as error:
-                self._refuse(len(nodes), f"{type(error).__name__}: {error}")
+                self._refuse(numbers, f"{type(error).__name__}: {error}")
 
     async def _historized(self, client: Client, node_of: Mapping[int, ua.NodeId], rows: Rows) -> NDArray[np.bool_]:
         """Which of the rows have a node whose history this user may read."""
@@ -170,7 +168,7 @@ class Backfill:
     def _missed(self, row: int, page: Kept, order: str) -> list[Batch]:
         """What is missing of a page, flagged; it is not missing any more."""
         if page.status >= BAD:
-            self._refuse(1, name(page.status))
+            self._refuse([int(self._numbers[row])], name(page.status))
         missed = []
         for batch in page.batches:
             missing = self._told.missing(row, batch.time) & (batch.quality & _CODE != _NO_BOUND)
@@ -182,11 +180,11 @@ class Backfill:
             self._told.up_to(np.array([row]), max(int(time.max()) for time in times))
         return missed
 
-    def _refuse(self, tags: int, why: str) -> None:
+    def _refuse(self, numbers: Sequence[int], why: str) -> None:
         """Count; say it once, and again if it is for another reason."""
-        self._counts["history_refused"] += tags
+        self._counts["history_refused"] += len(numbers)
         if why != self._said:
-            log.warning("device %s: what was missed cannot be read from its history: %s", self._name, why)
+            self._remarks.history(numbers, why)
         self._said = why
 
 

@@ -54,6 +54,12 @@ class Remarks:
         )
         self._say("deadbands", [text] if numbers else [])
 
+    def history(self, numbers: Sequence[int], why: str) -> None:
+        """Say that what was missed of these tags is not to be had, until the next start: it will be missed again."""
+        way = "let the server keep a history of them that this user may read, or write history: off"
+        text = f"what was missed cannot be read from its history: {why}: {way}"
+        self._say("history", [f"{self._shown(numbers)}: {text}"])
+
     def clock(self, ahead_s: float) -> None:
         """Say that the clock of the server is wrong, or ours."""
         way = "ahead of" if ahead_s > 0 else "behind"

@@ -139,6 +139,12 @@ async def test_what_is_too_old_is_left_there_and_counted() -> None:
         assert world.told(historical=True) == []
 
 
+REFUSED = (
+    "temperature (nsu=urn:test:machine;s=Temperature): what was missed cannot be read from its history: it keeps none"
+    " of these nodes: let the server keep a history of them that this user may read, or write history: off"
+)
+
+
 async def test_a_server_without_history_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
     async with outage(historized=False) as world:
         for _ in range(2):
@@ -147,9 +153,8 @@ async def test_a_server_without_history_is_told_of_once(caplog: pytest.LogCaptur
             await world.counted("history_refused", refused + 1)
             await world.server.set("Temperature", ua.Variant(20.5, ua.VariantType.Double))
             await world.heard.until(lambda: world.told(historical=False)[-1] == 20.5)
-    assert [r.getMessage() for r in caplog.records if r.name.startswith("connectors")] == [
-        "device d: what was missed cannot be read from its history: it keeps none of these nodes"
-    ]
+    assert [r.getMessage() for r in caplog.records if r.name.startswith("connectors")] == [f"device d: {REFUSED}"]
+    assert world.connector.learned["remarks"] == [REFUSED]
 
 
 async def test_a_history_that_fails_costs_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
