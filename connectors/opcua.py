@@ -273,11 +273,11 @@ class OpcUa:
         self._refuse({number: int(Quality.BAD_NODE_ID_UNKNOWN) for number in numbers if number not in found})
         reported = {number: found.pop(number) for number in list(found) if self._nodes[number].events}
         self._node_of |= found
+        await self._backfill.look(client, found)
         await self._bands.learn(client, found)
         self._bands.keep(self._polled & found.keys())
-        for subscription, (publishing_s, of_rate) in zip(
-            publishing.subscriptions, self._publishing_s.items(), strict=True
-        ):
+        rates = zip(publishing.subscriptions, self._publishing_s.items(), strict=True)
+        for subscription, (publishing_s, of_rate) in rates:
             if items := {number: found[number] for number in of_rate if number in found}:
                 await self._create(client, subscription.number, publishing_s, items)
         if reported:

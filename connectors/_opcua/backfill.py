@@ -9,6 +9,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -82,6 +83,17 @@ class Backfill:
                 self._told.heard(batch)
             self._told.recall(self._past.told)
         self._recalled = True
+
+    async def look(self, client: Client, nodes: Mapping[int, ua.NodeId]) -> None:
+        """Remark, before it matters, that the server keeps no history of these nodes; the first of them tell."""
+        if not self._options or not nodes:
+            return
+        some = dict(islice(nodes.items(), _AT_ONCE))
+        try:
+            kept = await self._historized(client, some, np.flatnonzero(np.isin(self._numbers, list(some))))
+        except ua.UaError:
+            return  # it is asked again when something is missing, and then it is said
+        self._remarks.unhistorized([] if kept.any() else list(some))
 
     async def run(self, server: Server) -> None:
         """Fill gaps as they come, for ever; each when its end is known since the delay."""

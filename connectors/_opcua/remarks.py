@@ -24,6 +24,7 @@ _REMEDIES: Final[Mapping[int, str]] = {
     ua.StatusCodes.BadUserAccessDenied: "let this user read the node, in the server",
     ua.StatusCodes.BadTooManyMonitoredItems: "the server watches no more nodes: raise its limit, or take tags out",
 }
+_HISTORIZE: Final = "let the server keep a history of them that this user may read, or write history: off"
 _OTHER: Final = "look into the manual or the log of the server; it is tried again"
 
 log = logging.getLogger(__name__)
@@ -56,9 +57,16 @@ class Remarks:
 
     def history(self, numbers: Sequence[int], why: str) -> None:
         """Say that what was missed of these tags is not to be had, until the next start: it will be missed again."""
-        way = "let the server keep a history of them that this user may read, or write history: off"
-        text = f"what was missed cannot be read from its history: {why}: {way}"
+        text = f"what was missed cannot be read from its history: {why}: {_HISTORIZE}"
         self._say("history", [f"{self._shown(numbers)}: {text}"])
+
+    def unhistorized(self, numbers: Sequence[int]) -> None:
+        """Keep in mind that what will be missed of these tags is lost; the log has it once something is missed."""
+        if numbers and self._said.get("history"):
+            return
+        text = "what is missed while the line is down is lost, for the server keeps no history that this user may read"
+        self._said["history"] = [f"{self._shown(numbers)}: {text}: {_HISTORIZE}"] if numbers else []
+        self._tell()
 
     def clock(self, ahead_s: float) -> None:
         """Say that the clock of the server is wrong, or ours."""
@@ -84,6 +92,9 @@ class Remarks:
         if before and not texts:
             log.warning("device %s: no more trouble with its %s", self._name, subject)
         self._said[subject] = texts
+        self._tell()
+
+    def _tell(self) -> None:
         self._learned["remarks"] = [text for texts in self._said.values() for text in texts]
 
 

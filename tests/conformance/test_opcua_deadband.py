@@ -110,7 +110,7 @@ async def test_percent_of_its_eu_range_are_kept_by_a_server_that_can(polled: boo
         await server.start({node[0]: {node[1]: 20.5}})
         await server.ask("range", node=node, low=SPAN[0], high=SPAN[1])
         device = {"poll": "10ms"} if polled else {"sampling": "10ms", "publishing": "20ms"}
-        connector, heard = build(RIG, server.url, PERCENT, device, span=(0.0, 1000.0))
+        connector, heard = build(RIG, server.url, PERCENT, device | {"history": "off"}, span=(0.0, 1000.0))
         async with running(connector, heard):
             await heard.until(partial(shows, heard, 20.5))
             await server.ask("set", node=node, values=CHANGES, every_s=0.1)
@@ -146,7 +146,7 @@ async def test_without_a_range_all_is_told_and_a_remark_says_why(
 ) -> None:
     async with servers.opcua() as server:
         await server.describe("Temperature", None, span)
-        connector, heard = build(RIG, server.url, PERCENT, {"sampling": "5ms"})
+        connector, heard = build(RIG, server.url, PERCENT, {"sampling": "5ms", "history": "off"})
         async with running(connector, heard):
             await heard.until(partial(shows, heard, 20.5))
             await server.set("Temperature", ua.Variant(20.75, ua.VariantType.Double))

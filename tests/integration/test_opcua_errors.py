@@ -97,6 +97,7 @@ TOLD = {
     "mute": ["the server hangs up", "check that it is OPC UA what answers at this port"],
 }
 """Parts of what is said about each device, always with its name in front."""
+NO_HISTORY = "what is missed while the line is down is lost, for the server keeps no history that this user may read"
 
 
 async def test_every_mistake_is_told_with_device_and_remedy_and_harms_no_other(tmp_path: Path) -> None:
@@ -112,6 +113,9 @@ async def test_every_mistake_is_told_with_device_and_remedy_and_harms_no_other(t
             assert any(part in line for line in checked), (name, part, checked)
             assert any(part in line for line in logged), (name, part, logged)
             assert any(part in text for text in shown), (name, part, shown)
+    for shown in (ended.stdout.split("\n"), devices["good"]["learned"]["remarks"]):
+        assert any(f"temperature ({NODE}Temperature), count ({NODE}Count): {NO_HISTORY}" in text for text in shown)
+    assert NO_HISTORY not in log  # nothing has been missed: test_opcua_history.py
     assert "wr0ng" not in ended.stdout + log + json.dumps(devices)
     assert "Traceback" not in log
     assert values["good"] == {"temperature": 20.5, "count": 7}
@@ -125,7 +129,7 @@ def run(config: Path) -> tuple[str, dict[str, Any], dict[str, dict[str, Any]]]:
     gateway = GatewayProcess(config)
     try:
         gateway.until(lambda: all(device["state"] != "connecting" for device in gateway.get("/api/v1/devices")))
-        gateway.until(lambda: len(remarks(gateway, "nodes")) == 2 and len(remarks(gateway, "late")) == 1)
+        gateway.until(lambda: len(remarks(gateway, "nodes")) == 3 and len(remarks(gateway, "late")) == 2)
         devices = {device["name"]: device for device in gateway.get("/api/v1/devices")}
         values: dict[str, dict[str, Any]] = {name: {} for name in devices}
         for value in gateway.get("/api/v1/values"):
