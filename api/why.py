@@ -3,7 +3,7 @@
     GET /api/v1/tags/{path}/why        what is wrong, because of what, since when, and what to do
     GET /api/v1/tags/{path}/lineage    what the device has, what becomes of it, and the record that it is in
 
-Nothing is asked of a device: connectors tell what they know (`Traced` in gateway/contracts.py).
+Nothing is asked of a device: connectors tell what they know (`Traced` in gateway/contracts).
 """
 
 from collections.abc import Mapping, Sequence

@@ -17,7 +17,7 @@ async def due(
     `phase`, 0 to 1, shifts the steps within their period: devices with other phases are not all polled at the same
     moment. When the work between two yields took longer than a period, the missed turns are counted under
     `polls_skipped`. `readings` is how many a turn of each period should bring; they are counted under `readings_due`
-    and `readings_skipped` (Polled in gateway/contracts.py).
+    and `readings_skipped` (Polled in gateway/contracts).
     """
     loop = asyncio.get_running_loop()
     at = [loop.time()] * len(periods_s)

@@ -122,13 +122,13 @@ class Modbus:
                 await self._scans[turn].poll(self._ask, emit, self._clock)
 
     async def write(self, number: int, value: float | str | bool) -> Any:
-        """Write one tag and return what the device has then (Writer in gateway/contracts.py)."""
+        """Write one tag and return what the device has then (Writer in gateway/contracts)."""
         _, point, _ = self._read_by(number)
         async with self._writing:  # two bits of a register, on a device that has no mask write
             return await writing.write(partial(self._ask, first=True), point, value)
 
     def trace(self, number: int) -> Sequence[Step]:
-        """Return which way the values of a tag come (Traced in gateway/contracts.py)."""
+        """Return which way the values of a tag come (Traced in gateway/contracts)."""
         return trace(*self._read_by(number), self._profile, self._unit, self._line)
 
     def _read_by(self, number: int) -> tuple[Scan, Point, float]:

@@ -129,15 +129,15 @@ class OpcUa:
             raise DeviceError(f"{type(error).__name__}: {error}", Quality.BAD_COMMUNICATION_ERROR) from error
 
     async def write(self, number: int, value: float | str | bool) -> Any:
-        """Write one tag and return what the server has then (Writer in gateway/contracts.py)."""
+        """Write one tag and return what the server has then (Writer in gateway/contracts)."""
         return await writing.write(self._session.present, self._node_of.get(number), value)
 
     async def call(self, method: str, arguments: Mapping[str, float | str | bool]) -> Called:
-        """Call a method of the configuration (Caller in gateway/contracts.py)."""
+        """Call a method of the configuration (Caller in gateway/contracts)."""
         return await self._methods.call(self._session.present, self._types, method, arguments)
 
     def trace(self, number: int) -> Sequence[Step]:
-        """Return which way the values of a tag come (Traced in gateway/contracts.py)."""
+        """Return which way the values of a tag come (Traced in gateway/contracts)."""
         gone = int(Quality.BAD_NODE_ID_UNKNOWN) if number in self._said.gone else 0
         node = trace.node(self._nodes[number], self._node_of.get(number), self._refused.get(number, gone))
         rate = trace.rate(number, self._polls, self._publishing_s, self._options.publishing, self._publishing)

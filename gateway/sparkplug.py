@@ -11,7 +11,7 @@ from gateway.bus.sparkplug.node import EdgeNode
 from gateway.bus.sparkplug.session import BirthNumber, Options, Session
 from gateway.commands import WHO
 from gateway.config import Config
-from gateway.config.schema import Sparkplug as Keys
+from gateway.config.brokers import Sparkplug as Keys
 from gateway.contracts import Clock
 from gateway.drain import drain, drain_in_doubt
 from gateway.journal import Cursor, Journal

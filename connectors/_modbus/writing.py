@@ -25,7 +25,7 @@ from gateway.model import Quality
 
 
 async def write(ask: Ask, point: Point, value: float | str | bool) -> Any:
-    """Write and read back. Raises what Writer.write in gateway/contracts.py raises."""
+    """Write and read back. Raises what Writer.write in gateway/contracts raises."""
     factor = None
     if point.factor is not None:
         factor = int(np.frombuffer(await _read(ask, point.factor), ">i2")[0])

@@ -1,6 +1,6 @@
 """The configuration: what people write, checked until it can be trusted.
 
-    schema.py   the keys, as pydantic models
+    schema.py   the keys, as pydantic models; brokers.py and clients.py have the larger sections
     yaml.py     a YAML file, with the line of every key
     load.py     file -> Config, or all that is wrong with it at once
     change.py   what is different between two of them

@@ -1,10 +1,10 @@
-"""What keys of a configuration may be: texts of a certain form, durations, sizes, intervals; pydantic types."""
+"""What a section is and what its keys may be: texts of a certain form, durations, sizes, intervals; pydantic types."""
 
 import math
 import re
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from gateway.model.duration import seconds, size
 from gateway.model.tag import check_path
@@ -53,3 +53,15 @@ Bytes = Annotated[int, BeforeValidator(size, json_schema_input_type=str | int), 
 Listen = Annotated[str, AfterValidator(_listen)]
 Level = Annotated[str, AfterValidator(_level)]
 Interval = Annotated[tuple[float, float], AfterValidator(_interval)]
+
+
+class Keys(BaseModel):
+    """Keys of a section: unknown ones are errors, and nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def scheme_of(url: str) -> str:
+    """The scheme of a URL for an error; of a text that is none nothing, for it may hold a secret."""
+    scheme, found, _ = url.partition("://")
+    return repr(scheme) if found and re.fullmatch(r"[a-z][a-z0-9+.-]*", scheme) else "that"

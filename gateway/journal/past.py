@@ -20,7 +20,7 @@ _READ_RECORDS: Final = 200
 
 
 class Past:
-    """The Past of one device (gateway/contracts.py); `numbers` are its tags.
+    """The Past of one device (gateway/contracts); `numbers` are its tags.
 
     It is looked up by `since`, so that a device that is started beside others knows all that came before. `stored`
     waits until what was emitted is in the file, `keep` takes what is to be written.

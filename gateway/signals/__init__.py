@@ -1,6 +1,6 @@
 """Maintenance signals: one file per kind, pure numpy on batches; no I/O, no clock, no randomness.
 
-A module here offers Options, outputs and signal (see SignalModule in gateway/contracts.py) and is found by its name,
+A module here offers Options, outputs and signal (see SignalModule in gateway/contracts) and is found by its name,
 which is the `type` of a signal in the configuration. The blocks of ISO 13374-2 that exist so far:
 
     data manipulation   vibration.py   features of a waveform

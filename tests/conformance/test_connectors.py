@@ -1,4 +1,4 @@
-"""What every connector must do (Connector in gateway/contracts.py), whatever its protocol."""
+"""What every connector must do (Connector in gateway/contracts), whatever its protocol."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine

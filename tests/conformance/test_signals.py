@@ -1,4 +1,4 @@
-"""What every signal must do (Signal in gateway/contracts.py): pure, causal, and the same however batches are cut."""
+"""What every signal must do (Signal in gateway/contracts): pure, causal, and the same however batches are cut."""
 
 import copy
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What every sink must do (Sink in gateway/contracts.py), with a real broker or database behind it."""
+"""What every sink must do (Sink in gateway/contracts), with a real broker or database behind it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable

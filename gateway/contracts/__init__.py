@@ -1,0 +1,67 @@
+"""The contracts between the layers. Read this first.
+
+Data flows one way:
+
+    Connector --emit(batches)--> hub --> journal --Record--> Sink          nothing is lost from the journal on
+                                  |----> latest table ----> API, retained topics
+                                  `----> Signal --batches--> hub           what is derived is a batch again
+
+Trouble outside is data: a connector turns what a device says into the quality of readings, and raises a device
+error when the device as a whole is lost; `gateway/supervise.py` makes that the quality of all its tags, waits, and
+runs the connector again. Trouble inside is an exception that nobody catches but the supervisor.
+
+    flow.py      who passes readings on: Connector, Signal, Sink, and what they are given
+    modules.py   what a plug-in offers, and what it is given: Device, ProtocolModule, SignalModule
+
+They know the model and nothing else of the gateway.
+"""
+
+from gateway.contracts.flow import (
+    Caller,
+    Clock,
+    Connector,
+    DeviceError,
+    Emit,
+    Offload,
+    Polled,
+    Prompt,
+    Signal,
+    Sink,
+    Step,
+    Traced,
+    Writer,
+)
+from gateway.contracts.modules import (
+    Describe,
+    Device,
+    NoPast,
+    Past,
+    ProtocolModule,
+    SignalModule,
+    at_once,
+    nobody_asks,
+)
+
+__all__ = [
+    "Caller",
+    "Clock",
+    "Connector",
+    "Describe",
+    "Device",
+    "DeviceError",
+    "Emit",
+    "NoPast",
+    "Offload",
+    "Past",
+    "Polled",
+    "Prompt",
+    "ProtocolModule",
+    "Signal",
+    "SignalModule",
+    "Sink",
+    "Step",
+    "Traced",
+    "Writer",
+    "at_once",
+    "nobody_asks",
+]
