@@ -14,7 +14,6 @@ import logging
 import random
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -34,27 +33,19 @@ from gateway.bus.retained import Retained
 from gateway.bus.topics import Topics
 from gateway.calls import Calls
 from gateway.changes import Changes, Source
-from gateway.clock import ThreadOffload
 from gateway.commands import Commands
 from gateway.config import Config, Document, redacted
 from gateway.contracts import Clock
 from gateway.derive import derive
 from gateway.devices import Devices
 from gateway.drain import drain
-from gateway.historian.history import History
-from gateway.historian.schema import engine
-from gateway.historian.sink import Historian
 from gateway.hub import Hub
-from gateway.journal import Journal, JournalFile
-from gateway.journal.limits import Limits
 from gateway.latest import Latest
-from gateway.learned import Learned
-from gateway.ledger import Ledger, LedgerFile
 from gateway.mailbox import Mailbox
-from gateway.model import Catalog
 from gateway.ports import address, listener, until_free
 from gateway.serving import serving
 from gateway.sparkplug import Sparkplug, writers
+from gateway.stores import Stores
 from gateway.supervise import Health, keep_running, running
 from gateway.switch import Switch
 from gateway.view import View
@@ -96,28 +87,17 @@ class Gateway:
         self._clock = clock
         self._chance = chance
         folder = Path(config.data_dir)
+        self.parts: dict[str, Health] = {}
         with ExitStack() as resources:  # closed at once if something cannot be built
-            self._resources = resources
-            file = JournalFile(folder / "journal.db")
-            resources.callback(file.close)
-            self.catalog = Catalog()
-            file.load(self.catalog)
-            self.ledger = self._open_ledger(folder / "ledger.db", config.ledger.retention)
-            thread = self._threads("journal", 1)
-            self.journal = Journal(file, thread, clock, _limits(config), self.ledger)
-            self._learned = Learned(folder / "devices.json")
+            stores = self._stores = Stores(config, clock, resources, self._down)
+            self.catalog, self.journal, self.ledger = stores.catalog, stores.journal, stores.ledger
             self.latest = Latest()
-            self._switch = Switch(
-                self._config, self.catalog, self.latest, self.journal, lambda catalog: thread(file.save, catalog), clock
-            )
-            planned = self._switch.begin(config, document, self._learned.load()).devices
-            file.save(self.catalog)
+            self._switch = Switch(self._config, self.catalog, self.latest, self.journal, stores.save, clock)
+            planned = self._switch.begin(config, document, stores.learned.load()).devices
+            stores.begin({device.name: device.connector for device in planned})
             self.latest.grow(len(self.catalog))
-            self.ledger.begin(file, self.journal, {p.name: p.connector for p in planned})
             self.hub = Hub(self.catalog, self.latest, self.journal)
             self.devices = Devices(planned, self.hub, self.latest, self.ledger, clock, chance)
-            self._work = self._threads("work", 2)
-            self._history, self._historian = self._open_history(folder)
             access = Access(config.bus.version, **config.bus.tls.model_dump())
             topics = self._topics = Topics(config.bus.root, config.site.path, config.id)
             self.publisher = Publisher(config.bus.addresses(), topics, self.catalog, self.journal.boot, clock, access)
@@ -127,7 +107,6 @@ class Gateway:
             self._inbox = Mailbox()  # readings on their way to the signals
             self.changes = self._open_changes(source, config, document.text)
             self._resources = resources.pop_all()
-        self.parts: dict[str, Health] = {}
         self.writes = Writes(
             self.catalog,
             config.site.path,
@@ -172,8 +151,8 @@ class Gateway:
         if self._config.bus.per_tag:
             self.hub.join(self._retained.mailbox)
             services.append(self._kept("retained topics", self._retained.run))
-        if self._historian is not None:
-            services.append(self._kept("history chores", self._historian.chores, self._historian.counts))
+        if (historian := self._stores.historian) is not None:
+            services.append(self._kept("history chores", historian.chores, historian.counts))
         return services
 
     async def _publish(self, up: Callable[[], None]) -> None:
@@ -188,11 +167,11 @@ class Gateway:
         """Keep what connectors learn about their devices."""
         try:
             while True:
-                await self._work(self._learned.store, self.devices.profiles())
+                await self._stores.work(self._stores.learned.store, self.devices.profiles())
                 up()
                 await asyncio.sleep(_REMEMBER_S)
         finally:
-            self._learned.store(self.devices.profiles())
+            self._stores.learned.store(self.devices.profiles())
 
     @asynccontextmanager
     async def _durable(self) -> AsyncIterator[None]:
@@ -217,7 +196,7 @@ class Gateway:
         bus = self.journal.cursor("bus")
         drains = [self._kept("publisher", lambda up: drain(bus, self.publisher, up))]
         drains += [self._kept(*part) for part in self._sparkplug.drains()]
-        if (historian := self._historian) is not None:
+        if (historian := self._stores.historian) is not None:
             history = self.journal.cursor("historian")
             drains.append(self._kept("historian", lambda up: drain(history, historian, up, _GATHER_S)))
         return drains
@@ -233,7 +212,7 @@ class Gateway:
         self.hub.join(self._inbox)
         up()
         try:
-            await derive(self._switch.derived, self._inbox, self.hub, self._work)
+            await derive(self._switch.derived, self._inbox, self.hub, self._stores.work)
         finally:
             self.hub.leave(self._inbox)
 
@@ -257,8 +236,8 @@ class Gateway:
             hub=self.hub,
             journal=self.journal,
             ledger=self.ledger,
-            history=self._history,
-            queries=self._work,
+            history=self._stores.history,
+            queries=self._stores.work,
             clock=self._clock,
             devices=self.devices,
             parts=self.parts,
@@ -268,53 +247,19 @@ class Gateway:
         )
         return create(view, {name: Client(*key) for name, key in self._config.api.clients().items()})
 
-    def _open_history(self, folder: Path) -> tuple[History | None, Historian | None]:
-        keys = self._config.historian
-        if keys.url == "none":
-            return None, None
-        history = History(engine(f"sqlite:///{folder / 'history.db'}" if keys.url == "sqlite" else keys.url))
-        self._resources.callback(history.close)
-        sink = Historian(
-            history,
-            self._threads("history", 1),
-            self.catalog,
-            self._clock,
-            gateway=self.name,
-            journal=self.journal.id,
-            retention_s=keys.retention,
-            retentions_s=keys.retentions,
-            size_max=keys.size,
-        )
-        return history, sink
-
     def _open_changes(self, source: Source | None, config: Config, text: str) -> Changes | None:
         if source is None:
             return None
         folder = Path(config.data_dir) / "config"
-        parts = (self._switch, self.devices, self.latest, self._work, self._clock)
+        parts = (self._switch, self.devices, self.latest, self._stores.work, self._clock)
         return Changes(source, config, text, folder, *parts)
 
-    def _open_ledger(self, path: Path, retention_s: float) -> Ledger:
-        file = LedgerFile(path)
-        self._resources.callback(file.close)
-
-        def down(sink: str) -> str:
-            part = self.parts.get(sink)
-            return part.error if part is not None and part.state == "down" else ""
-
-        offload = self._threads("ledger", 1)
-        return Ledger(file, offload, self.catalog, self._clock, retention_s=retention_s, down=down)
-
-    def _threads(self, name: str, n: int) -> ThreadOffload:
-        return ThreadOffload(self._resources.enter_context(ThreadPoolExecutor(n, thread_name_prefix=name)))
+    def _down(self, sink: str) -> str:
+        part = self.parts.get(sink)
+        return part.error if part is not None and part.state == "down" else ""
 
     def _ready(self, http: socket.socket) -> Ready:
         host, port = http.getsockname()[:2]
         urls = [redacted(url) for url in self._config.bus.addresses()]
         tags = sum(len(planned.numbers) for planned, _ in self.devices.values())
         return Ready(f"http://{host}:{port}", urls[0], len(self.devices), tags)
-
-
-def _limits(config: Config) -> Limits:
-    keys = config.journal
-    return Limits(keys.memory, keys.size, keys.retention, keys.age, keys.policy, keys.sync)

@@ -4,7 +4,7 @@ All that can be wrong is found here or in the configuration, so `gateway check` 
 """
 
 import difflib
-from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping, Sequence
+from collections.abc import Collection, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -21,13 +21,12 @@ from gateway.contracts import (
     Connector,
     Describe,
     Device,
-    NoPast,
-    Past,
+    DeviceJournal,
+    NoJournal,
     ProtocolModule,
     Signal,
     SignalModule,
     Writer,
-    at_once,
 )
 from gateway.model import Catalog, Tag
 from gateway.model.method import Argument, Method
@@ -64,22 +63,20 @@ def plan(
     kinds: Mapping[str, SignalModule],
     clock: Clock,
     learned: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
-    stored: Callable[[], Awaitable[None]] = at_once,
-    room: Callable[[], Awaitable[None]] = at_once,
-    past: Callable[[str, int, NDArray[np.uint32]], Past] = lambda device, asset, numbers: NoPast(),
     *,
+    journal: DeviceJournal | None = None,
     shared: MutableMapping[str, dict[str, Any]] | None = None,
     describe: Describe | None = None,
     only: Collection[str] | None = None,
 ) -> Plan:
     """Number the tags and build connectors and signals. Raises ConfigError with all that cannot be built.
 
-    `learned` is what connectors knew of their devices when the gateway ran last, by name of the device; `stored` waits
-    until what they emitted is in the journal, `room` until it takes more. `past` is what the journal knows of a device,
-    by its name, the number of its asset and those of its tags. `shared` is what the devices of a
-    protocol have in common, `describe` takes what they say of their tags, by default for the catalog. Of the devices,
-    `only` these get a connector; by default all do.
+    `learned` is what connectors knew of their devices when the gateway ran last, by name of the device. `journal` is
+    where their readings go; without one nothing is kept. `shared` is what the devices of a protocol have in common,
+    `describe` takes what they say of their tags, by default for the catalog. Of the devices, `only` these get a
+    connector; by default all do.
     """
+    journal = journal or NoJournal()
     shared = {} if shared is None else shared
     devices = []
     methods: dict[str, Method] = {}
@@ -94,10 +91,10 @@ def plan(
             learned=learned.get(name, {}),
             shared=shared.setdefault(protocol.SCHEMES[0], {}),
             folder=Path(config.data_dir),
-            stored=stored,
-            room=room,
+            stored=journal.stored,
+            room=journal.room,
             describe=describe or catalog.describe,
-            past=past(name, catalog.reserve_asset(f"{config.site.path}/{keys.asset}"), device.numbers),
+            past=journal.past(name, catalog.reserve_asset(f"{config.site.path}/{keys.asset}"), device.numbers),
         )
         planned = _connected(known, document, protocol, clock)
         if planned is not None:

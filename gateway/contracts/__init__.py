@@ -34,6 +34,8 @@ from gateway.contracts.flow import (
 from gateway.contracts.modules import (
     Describe,
     Device,
+    DeviceJournal,
+    NoJournal,
     NoPast,
     Past,
     ProtocolModule,
@@ -49,7 +51,9 @@ __all__ = [
     "Describe",
     "Device",
     "DeviceError",
+    "DeviceJournal",
     "Emit",
+    "NoJournal",
     "NoPast",
     "Offload",
     "Past",

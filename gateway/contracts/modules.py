@@ -72,6 +72,25 @@ class NoPast:
     def keep(self, told: NDArray[np.int64]) -> None: ...
 
 
+class DeviceJournal(Protocol):
+    """What the journal does for a device: `stored`, `room` and `past` of Device; the asset of `past` is by number."""
+
+    async def stored(self) -> None: ...
+    async def room(self) -> None: ...
+    def past(self, device: str, asset: int, numbers: NDArray[np.uint32]) -> Past: ...
+
+
+class NoJournal:
+    """Nothing is kept, so nothing has to be waited for."""
+
+    async def stored(self) -> None: ...
+
+    async def room(self) -> None: ...
+
+    def past(self, device: str, asset: int, numbers: NDArray[np.uint32]) -> Past:
+        return NoPast()
+
+
 @dataclass(frozen=True, slots=True)
 class Device:
     """A device of the configuration, ready for its protocol.

@@ -1,0 +1,89 @@
+"""What a gateway keeps on disk, opened together and closed together, with the threads that write it.
+
+journal.db      every reading until all have it           gateway/journal/
+ledger.db       what came and what did not                gateway/ledger/
+history.db      every reading by time, or PostgreSQL      gateway/historian/
+devices.json    what connectors learned of their devices  gateway/learned.py
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+from gateway.clock import ThreadOffload
+from gateway.config import Config
+from gateway.contracts import Clock, Connector
+from gateway.historian.history import History
+from gateway.historian.schema import engine
+from gateway.historian.sink import Historian
+from gateway.journal import Journal, JournalFile
+from gateway.journal.limits import Limits
+from gateway.learned import Learned
+from gateway.ledger import Ledger, LedgerFile
+from gateway.model import Catalog
+
+
+class Stores:
+    """The stores of one gateway, open until `resources` are closed. Raises OSError if a file is taken.
+
+    `down` says of a sink, by name, why it hands nothing on at the moment, and nothing if it does. `work` runs what
+    would block and has no thread of its own.
+    """
+
+    def __init__(self, config: Config, clock: Clock, resources: ExitStack, down: Callable[[str], str]) -> None:
+        self._clock = clock
+        self._resources = resources
+        folder = Path(config.data_dir)
+        self._file = JournalFile(folder / "journal.db")
+        resources.callback(self._file.close)
+        self.catalog = Catalog()
+        self._file.load(self.catalog)
+        self.ledger = self._open_ledger(folder / "ledger.db", config.ledger.retention, down)
+        self._journaling = self._threads("journal")
+        self.journal = Journal(self._file, self._journaling, clock, _limits(config), self.ledger)
+        self.learned = Learned(folder / "devices.json")
+        self.history, self.historian = self._open_history(folder, config)
+        self.work = self._threads("work", 2)
+
+    def begin(self, devices: Mapping[str, Connector]) -> None:
+        """Keep the numbers of all tags, and account for these devices from now on."""
+        self._file.save(self.catalog)
+        self.ledger.begin(self._file, self.journal, devices)
+
+    def save(self, catalog: Catalog) -> Awaitable[None]:
+        """Keep the numbers of tags, in the thread of the journal. Raises sqlite3.Error."""
+        return self._journaling(self._file.save, catalog)
+
+    def _open_ledger(self, path: Path, retention_s: float, down: Callable[[str], str]) -> Ledger:
+        file = LedgerFile(path)
+        self._resources.callback(file.close)
+        offload = self._threads("ledger")
+        return Ledger(file, offload, self.catalog, self._clock, retention_s=retention_s, down=down)
+
+    def _open_history(self, folder: Path, config: Config) -> tuple[History | None, Historian | None]:
+        keys = config.historian
+        if keys.url == "none":
+            return None, None
+        history = History(engine(f"sqlite:///{folder / 'history.db'}" if keys.url == "sqlite" else keys.url))
+        self._resources.callback(history.close)
+        sink = Historian(
+            history,
+            self._threads("history"),
+            self.catalog,
+            self._clock,
+            gateway=config.id,
+            journal=self.journal.id,
+            retention_s=keys.retention,
+            retentions_s=keys.retentions,
+            size_max=keys.size,
+        )
+        return history, sink
+
+    def _threads(self, name: str, n: int = 1) -> ThreadOffload:
+        return ThreadOffload(self._resources.enter_context(ThreadPoolExecutor(n, thread_name_prefix=name)))
+
+
+def _limits(config: Config) -> Limits:
+    keys = config.journal
+    return Limits(keys.memory, keys.size, keys.retention, keys.age, keys.policy, keys.sync)
