@@ -140,7 +140,7 @@ class Gateway:
     def _services(self) -> list[Task]:
         services = [self._kept("bus", self._publish, lambda: {"too_large": self.publisher.too_large})]
         services.append(self._kept("device profiles", self._remember))
-        services.append(self._kept("ledger", self.ledger.run, lambda: {"rows_dropped": self.ledger.rows_dropped}))
+        services.append(self._kept("ledger", self.ledger.run, lambda: self.ledger.counts))
         report = partial(publish_minutes, self.ledger.minute, self.publisher, self._topics, self._clock)
         services.append(self._kept("ledger topic", report))
         services.append(self._kept("replay", self._replay.run, lambda: self._replay.counts))

@@ -9,6 +9,6 @@ from typing import Final
 RECORD: Final = "record"
 
 
-def seal(table: str, *fields: int | str | bytes) -> int:
+def seal(table: str, *fields: int | str | bytes | None) -> int:
     """Return the seal of a row of a table."""
     return zlib.crc32(repr((table, fields)).encode())

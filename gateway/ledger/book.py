@@ -59,13 +59,17 @@ class Ledger:
         self._down = down
         self._journal = file.journal
         self._rows: dict[Key, Row] = {}
-        self._reached: dict[str, int] = file.positions()
+        self._reached: dict[str, int] = dict(file.reached)
         self._pending: deque[tuple[int, int, str, Row]] = deque()
         self._newest: Record | None = None
         self._blocks: Callable[[], int] = lambda: 0
         self._ended = False
         self._pause: Pause | None = None
         self._keeping = asyncio.Lock()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return {"rows_dropped": self.rows_dropped, "rows_damaged": self._file.rows_damaged}
 
     # --- the beginning --------------------------------------------------------------------
 

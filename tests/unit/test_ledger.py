@@ -351,6 +351,6 @@ def test_pages_follow_each_other_without_a_row_twice_or_missing(tmp_path: Path) 
 def test_a_damaged_ledger_is_set_aside_and_begun_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "ledger.db").write_bytes(b"no database" * 1000)
     file = LedgerFile(tmp_path / "ledger.db")
-    assert (file.journal, file.positions()) == ("", {})
+    assert (file.journal, file.reached) == ("", {})
     file.close()
     assert "set aside as ledger.db.damaged-1" in caplog.text
