@@ -1,8 +1,11 @@
 """Brokers as plants have them, each with the way in that a gateway gets: plain, guarded, embedded; MQTT 3.1.1 and 5."""
 
 import asyncio
+import os
+import random
+import signal
 import subprocess
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,6 +18,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from gateway.bus.broker import Broker
 from gateway.bus.mqtt import PLAIN, Access, Message, Mqtt, connect
+from gateway.clock import SystemClock
+from gateway.supervise import Backoff, Health, keep_running
 from tests import servers
 from tests.certificates import Made, made, made_ca
 
@@ -34,12 +39,15 @@ acl_file {folder}/acl
 
 @dataclass(frozen=True)
 class Rig:
-    """A broker, and how to get in. `level` is the version of MQTT that is spoken then."""
+    """A broker, and how to get in. `level` is the version of MQTT that is spoken then; `restart` kills it and has it
+    come back on the same port and files.
+    """
 
     port: int
     level: Literal["3.1.1", "5"]
     access: Access = PLAIN
     who: str = ""
+    restart: Callable[[], Awaitable[None]] | None = None
 
     @property
     def url(self) -> str:
@@ -77,7 +85,7 @@ def _pem(folder: Path, name: str, one: Made) -> None:
 @asynccontextmanager
 async def plain(folder: Path, level: Literal["3.1.1", "5"]) -> AsyncIterator[Rig]:
     with servers.mosquitto(folder) as broker:
-        yield Rig(broker.port, level, Access("auto" if level == "5" else level))
+        yield Rig(broker.port, level, Access("auto" if level == "5" else level), restart=restarting(broker))
 
 
 @asynccontextmanager
@@ -85,16 +93,48 @@ async def guarded(folder: Path, level: Literal["3.1.1", "5"]) -> AsyncIterator[R
     access = guards(folder)
     with servers.mosquitto(folder, GUARDED.format(folder=folder)) as broker:
         version: Literal["auto", "3.1.1"] = "auto" if level == "5" else "3.1.1"
-        yield Rig(broker.port, level, replace(access, version=version), f"{USER}:{quote(PASSWORD, safe='')}")
+        who = f"{USER}:{quote(PASSWORD, safe='')}"
+        yield Rig(broker.port, level, replace(access, version=version), who, restarting(broker))
 
 
 @asynccontextmanager
 async def embedded(folder: Path) -> AsyncIterator[Rig]:
     port = servers.free_port()
     broker = Broker("127.0.0.1", port, folder / "broker", folder / "broker.log")
-    async with background(broker.run(lambda: None)):
+    ended = asyncio.Event()
+    keeping = keep_running(
+        broker.run,
+        Health("broker"),
+        clock=SystemClock(),
+        chance=random.Random(1),
+        lost=lambda error: ended.set(),
+        backoff=Backoff(0.02, 0.05),
+    )
+
+    async def restart() -> None:
+        ended.clear()
+        os.kill(child_with(str(folder / "broker")), signal.SIGKILL)
+        await ended.wait()
         await broker.ready.wait()
-        yield Rig(port, "3.1.1", Access("auto"))
+
+    async with background(keeping):
+        await broker.ready.wait()
+        yield Rig(port, "3.1.1", Access("auto"), restart=restart)
+
+
+def child_with(argument: str) -> int:
+    """The process of ours that was started with this in its command line."""
+    ours = " ".join(path.read_text() for path in Path("/proc/self/task").glob("*/children")).split()
+    (found,) = (pid for pid in ours if argument in Path(f"/proc/{pid}/cmdline").read_text())
+    return int(found)
+
+
+def restarting(broker: servers.BrokerProcess) -> Callable[[], Awaitable[None]]:
+    async def restart() -> None:
+        await asyncio.to_thread(broker.kill)
+        await asyncio.to_thread(broker.start)
+
+    return restart
 
 
 @asynccontextmanager

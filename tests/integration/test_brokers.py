@@ -166,6 +166,28 @@ async def test_a_connection_that_is_cut_again_and_again_costs_nothing_but_repeti
     line.cut()
 
 
+async def test_a_broker_that_is_killed_is_told_everything_again(rig: Rig) -> None:
+    """What a broker had confirmed and not passed on when it died, nobody but a replay gives back (test_replay.py)."""
+    assert rig.restart is not None
+    one = publisher([rig.url], rig.access)
+    async with kept(one):
+        for turn in range(4):
+            async with asyncio.TaskGroup() as tasks:
+                async with listening(rig) as ear:
+                    writing = tasks.create_task(written(one, records(turn * 300, 300)))
+                    await ear.until(lambda ear=ear: len(ear.messages) >= 50)
+                    await rig.restart()
+                in_order = [ear.sequences(asset) for asset in ASSETS]
+                assert in_order == [sorted(sequences) for sequences in in_order]
+                await writing
+        async with listening(rig) as ear:
+            await ear.until(lambda: ear.online[-1:] == [True])
+            await written(one, records(1200, 300))
+            await ear.until(lambda: all(ear.sequences(asset)[-1:] == [500] for asset in ASSETS))
+        assert all(ear.sequences(asset)[-100:] == list(range(401, 501)) for asset in ASSETS)
+        assert {f"uns/{asset}/_meta" for asset in ASSETS} <= {topic for topic, _ in ear.messages}
+
+
 async def test_it_is_told_whether_the_gateway_is_there(rig: Rig) -> None:
     line = servers.Line(rig.port)
     await line.join()
