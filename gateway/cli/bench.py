@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.bench import acquire, bus, goals, history, i3x, opcua, pipeline, sparkplug, stages
+from gateway.bench import acquire, bus, goals, history, i3x, opcua, passage, pipeline, sparkplug, stages
 from gateway.bench.limit import raw_sockets
 from gateway.bench.measured import Measured
 from gateway.bench.reader import Alone, alone
@@ -121,6 +121,7 @@ def _modbus(args: argparse.Namespace) -> int:
     readers: list[Measured | None] = []
     cost: list[Measured] = []
     arrived: list[pipeline.Arrived] = []
+    alone_ms: passage.Passage | None = None
     by_themselves: Alone | None = None
     with tempfile.TemporaryDirectory() as folder, pipeline.devices(args.devices, args.values) as ports:
         if args.what in ("all", "modbus"):
@@ -131,14 +132,18 @@ def _modbus(args: argparse.Namespace) -> int:
             by_themselves = alone(ports, args.values, seconds(args.poll), args.seconds)
         if args.what in ("all", "pipeline", "scale"):
             arrived = [_arrived(args, ports, name, poll, Path(folder)) for name, poll in rounds]
+            pace_s = seconds(args.poll) / args.devices
+            alone_ms = passage.measure(args.values + 1, pace_s, args.seconds, Path(folder) / "passage")
     promised = [*(goals.of_stages(cost[1:]) if cost else ()), *(goals.of_pipeline(arrived[0]) if arrived else ())]
     if args.json:
         found = [row for row in readers if row]
         alone_ = [by_themselves] if by_themselves else []
-        print(_listed(modbus=found, stages=cost, pipeline=arrived, alone=alone_, goals=promised))
+        passed = [alone_ms] if alone_ms else []
+        print(_listed(modbus=found, stages=cost, pipeline=arrived, passage=passed, alone=alone_, goals=promised))
     else:
         print(f"{args.devices} Modbus devices x {args.values + 1} values; CPU in seconds per million values")
-        tables = [_readers_table(readers), _stages_table(cost), _pipeline_table(arrived), _alone_line(by_themselves)]
+        ends = [*_pipeline_table(arrived), *_passage_line(alone_ms)]
+        tables = [_readers_table(readers), _stages_table(cost), ends, _alone_line(by_themselves)]
         print("\n".join(line for table in [*tables, goals.table(promised)] for line in table))
     return 1 if any(row.missing for row in arrived) else 0
 
@@ -244,6 +249,12 @@ def _pipeline_table(arrived: Sequence[pipeline.Arrived]) -> list[str]:
         f"{end.rss_mib:>9.0f}{end.peak_mib:>9.0f}"
         for end in arrived
     ]
+
+
+def _passage_line(row: passage.Passage | None) -> list[str]:
+    if row is None:
+        return []
+    return [f"of which broker and subscriber alone: p50 {row.p50_ms:.2f} ms, p99 {row.p99_ms:.2f} ms"]
 
 
 def _alone_line(row: Alone | None) -> list[str]:
