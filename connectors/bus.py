@@ -38,9 +38,9 @@ from connectors._bus.source import COUNTS, Books, Heard, Remarks, Source
 from connectors._bus.sparkplug import Sparkplug
 from connectors._bus.topics import Topics
 from connectors._pace import heed_cancel
-from gateway.bus.mqtt import Mqtt, connect
 from gateway.contracts import Clock, Device, DeviceError, Emit
 from gateway.model import Quality
+from gateway.mqtt import Mqtt, connect
 
 SCHEMES: Final = ("mqtt", "mqtts")
 _WAITING_MAX: Final = 10_000

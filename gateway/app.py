@@ -26,7 +26,6 @@ from api.access import Client
 from api.app import create
 from gateway.bus.broker import Broker
 from gateway.bus.bulletin import publish_minutes
-from gateway.bus.mqtt import Access
 from gateway.bus.publisher import Publisher
 from gateway.bus.replay import Replay
 from gateway.bus.retained import Retained
@@ -42,6 +41,7 @@ from gateway.drain import drain
 from gateway.hub import Hub
 from gateway.latest import Latest
 from gateway.mailbox import Mailbox
+from gateway.mqtt import Access
 from gateway.ports import address, listener, until_free
 from gateway.serving import serving
 from gateway.sparkplug import Sparkplug, writers

@@ -16,14 +16,13 @@ from typing import Any, Final
 
 import orjson
 
-from gateway.bus import properties
 from gateway.bus.allowance import BURST, Allowance
-from gateway.bus.mqtt import Message
-from gateway.bus.properties import Properties
 from gateway.bus.publisher import Publisher
 from gateway.bus.topics import Topics
 from gateway.contracts import Clock
 from gateway.model import Catalog, Quality
+from gateway.mqtt import Message, properties
+from gateway.mqtt.properties import Properties
 from gateway.payload import written_message
 from gateway.writes import Request, Result, Writes
 

@@ -5,8 +5,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.bus.mqtt import Access
-from gateway.bus.sparkplug.names import Names
 from gateway.bus.sparkplug.node import EdgeNode
 from gateway.bus.sparkplug.session import BirthNumber, Options, Session
 from gateway.commands import WHO
@@ -17,6 +15,8 @@ from gateway.drain import drain, drain_in_doubt
 from gateway.journal import Cursor, Journal
 from gateway.latest import Latest
 from gateway.model import Catalog
+from gateway.mqtt import Access
+from gateway.mqtt.sparkplug.names import Names
 from gateway.supervise import Health
 from gateway.writes import Request, Writes
 

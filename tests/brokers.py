@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from gateway.bus.broker import Broker
-from gateway.bus.mqtt import PLAIN, Access, Message, Mqtt, connect
 from gateway.clock import SystemClock
+from gateway.mqtt import PLAIN, Access, Message, Mqtt, connect
 from gateway.supervise import Backoff, Health, keep_running
 from tests import servers
 from tests.certificates import Made, made, made_ca

@@ -542,7 +542,7 @@ BUGS = [
     ),
     Planted(
         "one refused message among confirmed ones counts as confirmed",
-        "gateway/bus/flight.py", "self._error = self._error or error", "pass",
+        "gateway/mqtt/flight.py", "self._error = self._error or error", "pass",
         "tests/integration/test_mqtt.py",
     ),
 ]  # fmt: skip

@@ -19,10 +19,10 @@ from connectors._bus.listening import listen
 from connectors._bus.numbering import Numbering, Turn, stretches
 from connectors._bus.options import DeviceOptions
 from connectors._bus.source import Books, Heard, without_value
-from gateway.bus.mqtt import Message as Request
-from gateway.bus.mqtt import Mqtt
 from gateway.contracts import Clock, Device, Emit
 from gateway.model import Quality
+from gateway.mqtt import Message as Request
+from gateway.mqtt import Mqtt
 from gateway.payload import Message, parse
 
 _PAYLOAD_BYTES_MAX: Final = 64 << 20

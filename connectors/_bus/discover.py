@@ -17,8 +17,8 @@ from connectors._bus.listening import listen
 from connectors._bus.path import JsonPath
 from connectors._bus.source import Heard
 from connectors._found import Found, Search
-from gateway.bus.sparkplug import schema
-from gateway.bus.sparkplug.names import NAMESPACE
+from gateway.mqtt.sparkplug import schema
+from gateway.mqtt.sparkplug.names import NAMESPACE
 
 _LISTEN_S: Final = 5.0
 _TAGS_MAX: Final = 1_000

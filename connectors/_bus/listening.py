@@ -4,7 +4,7 @@ import asyncio
 from typing import Final
 
 from connectors._bus.source import Heard
-from gateway.bus.mqtt import connect
+from gateway.mqtt import connect
 
 _MESSAGES_MAX: Final = 100_000
 

@@ -9,9 +9,9 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.bus.mqtt import Mqtt
 from gateway.contracts import Emit
 from gateway.model import Batch
+from gateway.mqtt import Mqtt
 
 log = logging.getLogger(__name__)
 

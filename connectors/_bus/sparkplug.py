@@ -13,13 +13,13 @@ import numpy as np
 from connectors._bus import values
 from connectors._bus.options import DeviceOptions
 from connectors._bus.source import Books, Heard, without_value
-from gateway.bus.mqtt import Mqtt
-from gateway.bus.sparkplug import schema, wire
-from gateway.bus.sparkplug.names import NAMESPACE, Names
-from gateway.bus.sparkplug.schema import Datatype
 from gateway.contracts import Clock, Device, Emit
 from gateway.model import Quality
 from gateway.model.quality import BAD
+from gateway.mqtt import Mqtt
+from gateway.mqtt.sparkplug import schema, wire
+from gateway.mqtt.sparkplug.names import NAMESPACE, Names
+from gateway.mqtt.sparkplug.schema import Datatype
 
 _PAYLOAD_BYTES_MAX: Final = 64 << 20
 _MS: Final = 1_000_000

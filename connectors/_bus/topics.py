@@ -16,10 +16,10 @@ import numpy as np
 from connectors._bus import values
 from connectors._bus.options import DeviceOptions, TagOptions
 from connectors._bus.source import Books, Heard, without_value
-from gateway.bus.mqtt import Mqtt
 from gateway.contracts import Clock, Device, Emit
 from gateway.model import Quality
 from gateway.model.quality import BAD
+from gateway.mqtt import Mqtt
 
 _PAYLOAD_BYTES_MAX: Final = 1 << 20
 """As large as a value of OPC UA may be."""

@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 
 from gateway.bench.measured import ROUNDS, Measured, best
-from gateway.bus import packets
 from gateway.bus.broker import Broker
-from gateway.bus.mqtt import Message, connect
 from gateway.clock import loop_factory
 from gateway.model import Batch, Catalog, Record, Tag
+from gateway.mqtt import Message, connect, packets
 from gateway.payload import batch_message, tag_messages
 from gateway.ports import free
 

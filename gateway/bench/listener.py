@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import orjson
 
-from gateway.bus.mqtt import connect
 from gateway.clock import loop_factory
+from gateway.mqtt import connect
 
 _SETTLE_S = 2.0
 

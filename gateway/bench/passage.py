@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from gateway.bus.broker import Broker
-from gateway.bus.mqtt import Message, connect
 from gateway.clock import loop_factory
 from gateway.model import Batch, Catalog, Record, Tag
+from gateway.mqtt import Message, connect
 from gateway.payload import batch_message
 from gateway.ports import free
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.bus.sparkplug.names import Names
 from gateway.bus.sparkplug.node import EdgeNode
 from gateway.clock import SystemClock
 from gateway.latest import Latest
 from gateway.model import Batch, Catalog, Record, Tag
+from gateway.mqtt.sparkplug.names import Names
 from gateway.payload import batch_message
 
 _RECORDS = 200

@@ -10,10 +10,10 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
-from gateway.bus.mqtt import Message
 from gateway.bus.publisher import Publisher
 from gateway.bus.topics import Topics
 from gateway.contracts import Clock
+from gateway.mqtt import Message
 from gateway.payload import VERSION, timestamps
 
 _MINUTE_NS: Final = 60_000_000_000

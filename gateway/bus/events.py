@@ -12,11 +12,11 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from gateway.bus.mqtt import Message
 from gateway.bus.topics import Topics
 from gateway.model import Catalog, Kind, Quality, Record
 from gateway.model.quality import name, severity
 from gateway.model.tag import EVENT
+from gateway.mqtt import Message
 from gateway.payload import encoded, timestamps
 
 _SILENT: Final = Quality.UNCERTAIN_NO_COMMUNICATION_LAST_USABLE_VALUE

@@ -15,11 +15,11 @@ import numpy as np
 import orjson
 
 from gateway.bus.events import event_messages, event_tags
-from gateway.bus.mqtt import PLAIN, Access, Hear, Message, Mqtt, TooLarge, connect
-from gateway.bus.packets import QOS
 from gateway.bus.topics import Topics
 from gateway.contracts import Clock
 from gateway.model import Catalog, Record
+from gateway.mqtt import PLAIN, Access, Hear, Message, Mqtt, TooLarge, connect
+from gateway.mqtt.packets import QOS
 from gateway.payload import batch_message, meta_message, timestamps
 
 log = logging.getLogger(__name__)

@@ -17,10 +17,10 @@ from typing import Any, Final
 
 import orjson
 
-from gateway.bus.mqtt import Message
 from gateway.bus.publisher import Publisher
 from gateway.bus.topics import Topics
 from gateway.model import Catalog, Record
+from gateway.mqtt import Message
 from gateway.payload import batch_message
 
 _WAITING_MAX: Final = 16

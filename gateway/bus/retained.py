@@ -10,12 +10,12 @@ from contextlib import suppress
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.bus.mqtt import Message
 from gateway.bus.publisher import Publisher
 from gateway.bus.topics import Topics
 from gateway.latest import Latest
 from gateway.mailbox import Mailbox
 from gateway.model import Batch, Catalog, Kind
+from gateway.mqtt import Message
 from gateway.payload import tag_messages
 
 _PASS_S = 0.05

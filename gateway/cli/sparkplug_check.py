@@ -10,14 +10,14 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
-from gateway.bus.mqtt import Message, Mqtt, connect
-from gateway.bus.sparkplug import metrics, names, wire
+from gateway.bus.sparkplug import metrics
 from gateway.bus.sparkplug.assertions import CHECKS
 from gateway.bus.sparkplug.line import Line
-from gateway.bus.sparkplug.names import NAMESPACE, Names
-from gateway.bus.sparkplug.node import REBIRTH
-from gateway.bus.sparkplug.schema import Datatype
 from gateway.bus.sparkplug.watch import Result, Watch
+from gateway.mqtt import Message, Mqtt, connect
+from gateway.mqtt.sparkplug import names, wire
+from gateway.mqtt.sparkplug.names import NAMESPACE, REBIRTH, Names
+from gateway.mqtt.sparkplug.schema import Datatype
 from gateway.ports import address
 
 HELP = "check an edge node of Sparkplug B on its broker: 66 observations, pass or fail"

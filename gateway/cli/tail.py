@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from gateway.bus.mqtt import connect
 from gateway.model.quality import name, severity
+from gateway.mqtt import connect
 from gateway.payload import parse, timestamps
 
 HELP = "print readings as they pass on the bus"

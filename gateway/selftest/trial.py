@@ -12,7 +12,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from gateway.bus.broker import Broker
-from gateway.bus.mqtt import connect
+from gateway.mqtt import connect
 from gateway.payload import parse
 from gateway.ports import free
 from gateway.selftest.device import VALUES, Device

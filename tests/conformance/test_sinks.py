@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from gateway.bus.publisher import Publisher
-from gateway.bus.sparkplug.names import Names
 from gateway.bus.sparkplug.node import EdgeNode
 from gateway.bus.sparkplug.session import BirthNumber, Options, Session
 from gateway.bus.topics import Topics
@@ -23,6 +22,7 @@ from gateway.historian.schema import engine
 from gateway.historian.sink import Historian
 from gateway.latest import Latest
 from gateway.model import Batch, Catalog, Record, Tag
+from gateway.mqtt.sparkplug.names import Names
 from gateway.payload import parse
 from tests import servers
 from tests.inline import inline

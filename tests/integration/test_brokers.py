@@ -12,12 +12,12 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway.bus.mqtt import Access, Message, MessageRefused, connect
 from gateway.bus.publisher import Publisher
 from gateway.bus.topics import Topics
 from gateway.clock import SystemClock
 from gateway.model import Batch, Catalog, Record, Tag
 from gateway.model.batch import objects
+from gateway.mqtt import Access, Message, MessageRefused, connect
 from gateway.payload import parse
 from gateway.supervise import Backoff, Health, keep_running
 from tests import brokers, servers

@@ -11,9 +11,8 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway.bus import properties
-from gateway.bus.mqtt import Access, Message, Mqtt, connect
-from gateway.bus.properties import Properties
+from gateway.mqtt import Access, Message, Mqtt, connect, properties
+from gateway.mqtt.properties import Properties
 from tests import brokers, servers
 from tests.integration.process import alive, write
 from tests.integration.test_writes import Drive, configuration, drive

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.bus.mqtt import Access, connect
 from gateway.bus.publisher import Publisher
 from gateway.bus.topics import Topics
 from gateway.clock import SystemClock
@@ -16,6 +15,7 @@ from gateway.historian.history import History, Progress
 from gateway.historian.schema import engine
 from gateway.historian.sink import Historian
 from gateway.model import Batch, Catalog, Record, Tag
+from gateway.mqtt import Access, connect
 from gateway.payload import parse
 from tests import servers
 from tests.brokers import background

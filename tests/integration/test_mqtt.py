@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.bus.mqtt import Access, Message, MessageRefused, Mqtt, connect
+from gateway.mqtt import Access, Message, MessageRefused, Mqtt, connect
 from tests import servers
 
 BROKERS = {"mosquitto": servers.mosquitto, "nats": servers.nats}

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from gateway.bench import pipeline
-from gateway.bus.mqtt import Message, Mqtt, connect
-from gateway.bus.sparkplug.names import Names
 from gateway.bus.sparkplug.node import EdgeNode
 from gateway.bus.sparkplug.session import BirthNumber, Options, Session
 from gateway.clock import SystemClock
 from gateway.latest import Latest
 from gateway.model import Batch, Catalog, Record, Tag
+from gateway.mqtt import Message, Mqtt, connect
+from gateway.mqtt.sparkplug.names import Names
 from tests import servers
 from tests.integration.process import GatewayProcess, alive, plant, write
 from tests.tahu import Payload, parsed

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from gateway.bench import pipeline
-from gateway.bus.mqtt import Message, connect
 from gateway.clock import SystemClock
+from gateway.mqtt import Message, connect
 from tests import servers
 from tests.edge import ddata, nbirth
 from tests.integration.process import GatewayProcess, alive, command, plant, write

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.bus.sparkplug import metrics, schema, wire
+from gateway.bus.sparkplug import metrics
 from gateway.bus.sparkplug.metrics import Rows, alias
-from gateway.bus.sparkplug.schema import Datatype
 from gateway.model import Batch, Kind, Tag
 from gateway.model.quality import bad
+from gateway.mqtt.sparkplug import schema, wire
+from gateway.mqtt.sparkplug.schema import Datatype
 from tests.property.strategies import INT64, QUALITY, TEXT, UINT64, batches
 from tests.tahu import Payload, parsed
 

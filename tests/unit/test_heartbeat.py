@@ -4,8 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.bus import packets
-from gateway.bus.mqtt import Mqtt
+from gateway.mqtt import Mqtt, packets
 from tests.simulation.loop import simulate
 
 PINGRESP = b"\xd0\x00"

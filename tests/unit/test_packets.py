@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.bus import packets
-from gateway.bus.packets import Splitter
+from gateway.mqtt import packets
+from gateway.mqtt.packets import Splitter
 
 MESSAGES = st.tuples(st.text(max_size=8), st.binary(max_size=300), st.integers(0, 0xFFFF), st.booleans())
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.bus import properties
+from gateway.mqtt import properties
 
 TEXT = st.text(max_size=20)
 BLOCK = st.fixed_dictionaries(

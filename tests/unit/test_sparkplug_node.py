@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gateway.bus.sparkplug.names import Names
 from gateway.bus.sparkplug.node import EdgeNode, death
 from gateway.latest import Latest
 from gateway.model import Batch, Catalog, Record, Tag
+from gateway.mqtt.sparkplug.names import Names
 from tests.tahu import parsed
 
 S = 1_000_000_000

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from gateway.bus.sparkplug.assertions import CHECKS
-from gateway.bus.sparkplug.names import Names
 from gateway.bus.sparkplug.watch import Watch
+from gateway.mqtt.sparkplug.names import Names
 from tests.edge import (
     DBIRTH,
     DBIRTH_AGAIN,

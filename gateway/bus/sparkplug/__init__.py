@@ -1,8 +1,5 @@
 """Sparkplug B 3.0 (ISO/IEC 20237): the gateway as an edge node, the second output beside the unified namespace.
 
-    names.py     ids and topics                                  pure
-    wire.py      protobuf: fields and varints, one or a column    pure
-    schema.py    payloads read back, for commands and checks      pure
     metrics.py   readings as metrics, columns at a time           pure
     changes.py   which readings are news                          pure
     node.py      what is said when: births, data, deaths          no I/O, no waiting
@@ -16,5 +13,6 @@ and for `gateway sparkplug-check`, which holds any edge node against the standar
     watch.py        what a node says, message by message         pure
     line.py         what only its connection shows
 
-`tck-id-...` are the assertions of the specification. What is mapped how is in docs/sparkplug.md.
+`tck-id-...` are the assertions of the specification. Topics and payload are in gateway/mqtt/sparkplug/, what is mapped
+how in docs/sparkplug.md.
 """

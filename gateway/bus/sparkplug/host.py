@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gateway.bus.sparkplug import schema
-from gateway.bus.sparkplug.schema import Message
+from gateway.mqtt.sparkplug import schema
+from gateway.mqtt.sparkplug.schema import Message
 
 COMMAND_S: Final = 30.0
 """How old a command may be; older ones are what somebody wanted then."""

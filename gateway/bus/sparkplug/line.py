@@ -11,11 +11,11 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 from urllib.parse import urlsplit
 
-from gateway.bus.mqtt import PORTS
-from gateway.bus.packets import PUBLISH, TYPE, Splitter, published
-from gateway.bus.sparkplug import schema
-from gateway.bus.sparkplug.names import NAMESPACE
 from gateway.bus.sparkplug.watch import Watch, bdseq_of
+from gateway.mqtt import PORTS
+from gateway.mqtt.packets import PUBLISH, TYPE, Splitter, published
+from gateway.mqtt.sparkplug import schema
+from gateway.mqtt.sparkplug.names import NAMESPACE
 
 _CONNECT, _SUBSCRIBE, _DISCONNECT = 0x10, 0x80, 0xE0
 _VERSION_5: Final = 5

@@ -16,10 +16,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.bus.sparkplug import wire
-from gateway.bus.sparkplug.schema import Datatype
 from gateway.model import Batch, Kind, Quality, Tag
 from gateway.model.quality import BAD, bad, good
+from gateway.mqtt.sparkplug import wire
+from gateway.mqtt.sparkplug.schema import Datatype
 from gateway.payload import encoded
 
 DATATYPE: Final = {

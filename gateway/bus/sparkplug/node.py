@@ -19,19 +19,18 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.bus.sparkplug import metrics, wire
+from gateway.bus.sparkplug import metrics
 from gateway.bus.sparkplug.changes import Changes
 from gateway.bus.sparkplug.metrics import DATATYPE, Index, Rows
-from gateway.bus.sparkplug.names import Names
-from gateway.bus.sparkplug.schema import Datatype
 from gateway.contracts import Clock
 from gateway.latest import Latest
 from gateway.model import Batch, Catalog, Kind, Quality, Record, Tag
 from gateway.model.batch import objects
 from gateway.model.quality import bad
+from gateway.mqtt.sparkplug import wire
+from gateway.mqtt.sparkplug.names import BDSEQ, REBIRTH, Names
+from gateway.mqtt.sparkplug.schema import Datatype
 
-BDSEQ: Final = "bdSeq"
-REBIRTH: Final = "Node Control/Rebirth"
 _NODE: Final = 0
 """The number of the node among the owners of metrics; devices follow."""
 _UNBORN: Final = -1

@@ -6,7 +6,7 @@ Each function yields findings: the number of the check in assertions.py, and wha
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from gateway.bus.sparkplug.schema import Datatype, Message
+from gateway.mqtt.sparkplug.schema import Datatype, Message
 
 Finding = tuple[int, str]
 """Number of the check, and what is wrong; an empty text if it passes."""

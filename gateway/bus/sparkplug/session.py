@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.bus.allowance import Allowance
-from gateway.bus.mqtt import PLAIN, Access, Message, Mqtt, connect
-from gateway.bus.sparkplug import host, names
+from gateway.bus.sparkplug import host
 from gateway.bus.sparkplug.host import COMMAND_S, Command, PrimaryHost
-from gateway.bus.sparkplug.node import REBIRTH, EdgeNode, death
-from gateway.bus.sparkplug.schema import Datatype
+from gateway.bus.sparkplug.node import EdgeNode, death
 from gateway.contracts import Clock
 from gateway.model import Record
+from gateway.mqtt import PLAIN, Access, Message, Mqtt, connect
+from gateway.mqtt.sparkplug import names
+from gateway.mqtt.sparkplug.schema import Datatype
 
 _LOOK_S: Final = 1.0
 """How often it is looked whether a device is gone that said nothing of it."""
@@ -240,7 +241,7 @@ class Session:
             left.set_result(None)
 
     def _command(self, topic: str, command: Command) -> None:
-        if command.name == REBIRTH and not command.device:
+        if command.name == names.REBIRTH and not command.device:
             if command.value(Datatype.BOOLEAN) is True:
                 self._rebirth()
         elif self._options.write is None:

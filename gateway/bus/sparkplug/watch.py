@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from gateway.bus.sparkplug import rules, schema
+from gateway.bus.sparkplug import rules
 from gateway.bus.sparkplug.assertions import CHECKS
-from gateway.bus.sparkplug.names import DEVICE_VERBS, NAMESPACE, NODE_VERBS, Names
-from gateway.bus.sparkplug.node import BDSEQ, REBIRTH
 from gateway.bus.sparkplug.rules import Finding
-from gateway.bus.sparkplug.schema import Datatype, Message
+from gateway.mqtt.sparkplug import schema
+from gateway.mqtt.sparkplug.names import BDSEQ, DEVICE_VERBS, NAMESPACE, NODE_VERBS, REBIRTH, Names
+from gateway.mqtt.sparkplug.schema import Datatype, Message
 
 Status = Literal["pass", "fail", "not seen"]
 

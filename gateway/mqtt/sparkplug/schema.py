@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any, Final
 
-from gateway.bus.sparkplug import wire
+from gateway.mqtt.sparkplug import wire
 
 Message = dict[str, Any]
 

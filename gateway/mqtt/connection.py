@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeVar, cast
 
-from gateway.bus import packets, properties
-from gateway.bus.flight import Flight, Group
-from gateway.bus.properties import Properties
+from gateway.mqtt import packets, properties
+from gateway.mqtt.flight import Flight, Group
+from gateway.mqtt.properties import Properties
 
 _WINDOW: Final = 1000
 """Messages in flight of one call of `publish`."""

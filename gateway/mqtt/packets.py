@@ -8,7 +8,7 @@ are handed in and out as bytes here: in 3.1.1 there are none, so they are empty.
 import struct
 from typing import Final
 
-from gateway.bus.varint import varint
+from gateway.mqtt.varint import varint
 
 CONNACK: Final = 0x20
 PUBLISH: Final = 0x30

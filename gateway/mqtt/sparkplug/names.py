@@ -1,4 +1,4 @@
-"""Ids and topics of Sparkplug B: `spBv1.0/{group}/{verb}/{node}[/{device}]`. Pure."""
+"""Ids, topics and the metrics that every node has, of Sparkplug B: `spBv1.0/{group}/{verb}/{node}[/{device}]`. Pure."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -6,6 +6,9 @@ from typing import Final
 NAMESPACE: Final = "spBv1.0"
 NODE_VERBS: Final = ("NBIRTH", "NDATA", "NDEATH", "NCMD")
 DEVICE_VERBS: Final = ("DBIRTH", "DDATA", "DDEATH", "DCMD")
+BDSEQ: Final = "bdSeq"
+REBIRTH: Final = "Node Control/Rebirth"
+"""Metrics that each edge node has."""
 
 
 @dataclass(frozen=True, slots=True)

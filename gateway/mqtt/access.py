@@ -8,14 +8,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import unquote, urlsplit
 
-from gateway.bus import packets, properties
-from gateway.bus.connection import KEEP_ALIVE_S, Version, VersionRefused
-from gateway.bus.connection import Hear as Hear
-from gateway.bus.connection import Message as Message
-from gateway.bus.connection import MessageRefused as MessageRefused
-from gateway.bus.connection import Mqtt as Mqtt
-from gateway.bus.connection import Receive as Receive
-from gateway.bus.connection import TooLarge as TooLarge
+from gateway.mqtt import packets, properties
+from gateway.mqtt.connection import KEEP_ALIVE_S, Message, Mqtt, Version, VersionRefused
 
 PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 
