@@ -1,12 +1,16 @@
 """The historian: every reading, kept in columns, and asked for by time.
 
     chunk.py    readings of many series as compressed bytes, and back        pure
+    grid.py     readings as they arrived as bytes, and back                  pure
+    order.py    readings by series and time, each once                       pure
     rollup.py   readings of many series to one row per series and minute     pure
     summary.py  what readings of one series come to, and pictures of them    pure
     schema.py   the tables, one schema for SQLite and PostgreSQL
     views.py    the roll-ups as SQL users read them
     tail.py     what arrived, as it arrived
-    compact.py  from there to chunks and roll-ups
+    chunks.py   chunks in tables, and what comes late merged with them
+    compact.py  from the tail to chunks and roll-ups
+    rows.py     columns into tables
     ask.py      readings of a series out of both
     retention.py what is given up: the old, and the oldest where there is no room
     history.py  the database: append, compact, query

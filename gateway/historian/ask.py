@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, select
 
 from gateway.historian import schema
 from gateway.historian.chunk import Readings
-from gateway.historian.compact import chunks_before, chunks_of, within
+from gateway.historian.chunks import chunks_before, chunks_of, within
 from gateway.historian.tail import tail_of
 from gateway.model import Kind
 from gateway.model.quality import good

@@ -9,11 +9,9 @@ from typing import Final
 
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import DBAPIError
-from zstandard import ZstdError
 
 from gateway.historian import chunk as coding
-from gateway.historian import schema
-from gateway.historian.tail import tail_batches
+from gateway.historian import grid, schema
 
 _ROWS: Final = 500
 
@@ -72,8 +70,8 @@ def _findings(engine: Engine) -> Iterator[str]:
             before = (series, kind, last)
         for id_, data in db.execute(select(tail.id, tail.data), execution_options={"yield_per": _ROWS}):
             try:
-                tail_batches(data)
-            except (ValueError, ZstdError) as error:
+                grid.decode(data)
+            except ValueError as error:
                 yield f"row {id_} of the tail: {error}"
 
 

@@ -43,6 +43,7 @@ _DECIMAL, _SINGLE, _XOR, _INTEGER, _BOOLEAN, _OBJECTS, _TIMES = range(7)
 _DECIMALS_MAX: Final = 6
 _LOOKED_AT: Final = 16
 _EXACT: Final = 2.0**53
+_POWERS: Final = np.array([10.0**digits for digits in range(_DECIMALS_MAX + 1)])
 _LEVEL: Final = 1
 _ONE: Final = np.uint64(1)
 _WIDTHS: Final = np.array([0, 1, 2, 4, 8])
@@ -186,17 +187,19 @@ def _floats(value: NDArray[np.float64], starts: NDArray[np.intp]) -> _Numbers:
     looked_at = value[starts[:, None] + length[:, None] * np.arange(_LOOKED_AT) // _LOOKED_AT]
     form, decimals = np.full(len(starts), _XOR), np.zeros(len(starts), np.int64)
     number = value.view(np.uint64).copy()
-    for digits, single in _WAYS:
-        likely = (form == _XOR) & _scaled(looked_at, digits, single)[1].all(axis=1)
-        if not likely.any():
-            continue
-        rows = np.repeat(likely, length)
-        whole, same = _scaled(value[rows], digits, single)
-        begin = np.cumsum(length[likely]) - length[likely]
-        found = likely.copy()
-        found[likely] = np.logical_and.reduceat(same, begin)
-        number[np.repeat(found, length)] = whole[np.repeat(found[likely], length[likely])].view(np.uint64)
-        form[found], decimals[found] = _SINGLE if single else _DECIMAL, digits
+    for as_form, single in ((_DECIMAL, False), (_SINGLE, True)):
+        if (form != _XOR).all():
+            break
+        likely = np.logical_and.reduce(_scaled(looked_at, _POWERS[:, None, None], single)[1], axis=2)
+        while (tried := likely.any(axis=0) & (form == _XOR)).any():
+            digits, n = likely[:, tried].argmax(axis=0), length[tried]
+            likely[digits, np.flatnonzero(tried)] = False
+            rows = slice(None) if tried.all() else np.repeat(tried, length)
+            whole, same = _scaled(value[rows], np.repeat(_POWERS[digits], n), single)
+            fits = np.logical_and.reduceat(same, np.cumsum(n) - n)
+            number[rows] = np.where(np.repeat(fits, n), whole.view(np.uint64), number[rows])
+            found = np.flatnonzero(tried)[fits]
+            form[found], decimals[found] = as_form, digits[fits]
     bits = np.repeat(form == _XOR, length)
     code = np.empty_like(number)
     if not bits.all():
@@ -206,18 +209,16 @@ def _floats(value: NDArray[np.float64], starts: NDArray[np.intp]) -> _Numbers:
     return _Numbers(form, decimals, number[starts], code)
 
 
-_WAYS: Final = [(digits, single) for single in (False, True) for digits in range(_DECIMALS_MAX + 1)]
-
-
-def _scaled(value: NDArray[np.float64], decimals: int, single: bool) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """The values as whole numbers of 10^-decimals, and where that does not change one bit of them."""
+def _scaled(
+    value: NDArray[np.float64], power: NDArray[np.float64], single: bool
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The values as multiples of 1 / power, and where that does not change one bit of them, or of their float32."""
     with np.errstate(invalid="ignore", over="ignore"):
-        whole = np.rint(value * 10.0**decimals)
+        whole = np.rint(value * power)
         fits = np.abs(whole) < _EXACT
-    number = np.where(fits, whole, 0.0).astype(np.int64)
-    back = number / 10.0**decimals
-    if single:
-        with np.errstate(over="ignore"):
+        number = np.where(fits, whole, 0.0).astype(np.int64)
+        back = number / power
+        if single:
             back = back.astype(np.float32).astype(np.float64)
     return number, fits & (back.view(np.uint64) == value.view(np.uint64))
 

@@ -16,14 +16,16 @@ from sqlalchemy.exc import SQLAlchemyError
 from gateway.historian import retention, schema
 from gateway.historian.ask import FIRST_NS, count, joined, last_at, readings_of
 from gateway.historian.chunk import Readings
-from gateway.historian.compact import batch_of, numbers, rollup_of, store, upsert
+from gateway.historian.compact import rollup_of, store
+from gateway.historian.grid import decode
+from gateway.historian.order import batch_of, numbers
 from gateway.historian.retention import Dropped
 from gateway.historian.rollup import HOUR_NS, MINUTE_NS, Rollup, merge, rollup_sorted
+from gateway.historian.rows import upsert
 from gateway.historian.summary import Choose, Summary, summarise
-from gateway.historian.tail import tail_batches, tail_of, tail_rows
+from gateway.historian.tail import tail_of, tail_rows
 from gateway.historian.views import make_views
 from gateway.model import Batch, Tag
-from gateway.model.batch import join_kinds
 
 COMPACT_READINGS: Final = 250_000
 """Readings of a shard that are worth a compaction, some thousand of each series; it takes twice as many at the most."""
@@ -91,7 +93,7 @@ class History:
         new = {tag.path: tag for tag in tags if tag.path not in self._series}
         if new:
             with self._engine.begin() as db:
-                statement = upsert(db, schema.series).on_conflict_do_nothing()
+                statement = upsert(db.dialect, schema.series).on_conflict_do_nothing()
                 for part in _slices(list(new.values()), _SERIES_ROWS):
                     rows = [{"path": tag.path, "unit": tag.unit, "description": tag.description} for tag in part]
                     db.execute(statement, rows)
@@ -108,13 +110,13 @@ class History:
 
     def append(self, batches: Iterable[Batch], progress: Progress, now_ns: int) -> None:
         """Store batches whose `tag` is the series, and how far that is, in one transaction."""
-        joined = join_kinds(batches)
+        rows = list(tail_rows(batches, now_ns))
         with self._engine.begin() as db:
-            if joined:
-                db.execute(insert(schema.tail), list(tail_rows(joined, now_ns)))
+            if rows:
+                db.execute(insert(schema.tail), rows)
             table = schema.progress
             row = {"gateway": progress.gateway, "journal": progress.journal, "position": progress.position}
-            statement = upsert(db, table).values(row)
+            statement = upsert(db.dialect, table).values(row)
             db.execute(
                 statement.on_conflict_do_update(
                     index_elements=[table.c.gateway, table.c.journal],
@@ -135,7 +137,7 @@ class History:
             if n:
                 these = (table.c.shard == shard) & (table.c.id <= last)
                 rows = db.scalars(select(table.c.data).where(these).order_by(table.c.id))
-                replaced = store(db, shard, [batch for data in rows for batch in tail_batches(data)])
+                replaced = store(db, shard, [grid for data in rows for grid in decode(data)])
                 db.execute(delete(table).where(these))
         self.replaced += replaced
         return n
@@ -280,7 +282,7 @@ def _slices(tags: Sequence[Tag], size: int) -> Iterator[Sequence[Tag]]:
 def _check_version(db: Connection) -> None:
     version = db.scalar(select(func.max(schema.version.c.number)))
     if version is None and db.scalar(select(func.count()).select_from(schema.series)) == 0:
-        db.execute(upsert(db, schema.version).values(number=schema.VERSION).on_conflict_do_nothing())
+        db.execute(upsert(db.dialect, schema.version).values(number=schema.VERSION).on_conflict_do_nothing())
     elif version != schema.VERSION:
         raise OtherVersion(
             f"its tables have version {version or 1}, this program has {schema.VERSION}: give it another database,"

@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import BindParameter, Connection, bindparam, delete, func, select
 
 from gateway.historian import schema
-from gateway.historian.compact import DAY_NS
+from gateway.historian.chunks import DAY_NS
 from gateway.historian.rollup import HOUR_NS, MINUTE_NS
 from gateway.model import Kind
 

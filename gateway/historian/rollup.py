@@ -62,16 +62,16 @@ def rollup(batch: Batch, bucket_ns: int = MINUTE_NS) -> Rollup:
 
 def rollup_sorted(batch: Batch, bucket_ns: int = MINUTE_NS) -> Rollup:
     """As `rollup`, of readings that are ordered by series and time."""
-    series, time = batch.tag, batch.time
-    bucket = time - time % bucket_ns
-    new = np.append(True, (series[1:] != series[:-1]) | (bucket[1:] != bucket[:-1]))[: len(batch)]
-    starts = np.flatnonzero(new)
-    value, good = _numbers(batch)
-    at = np.flatnonzero(good)
-    row, value, time = (np.cumsum(new) - 1)[at], value[at], time[at]
-    begin = np.flatnonzero(np.append(True, row[1:] != row[:-1])[: len(row)])
-    end = np.append(begin, len(row))[1:]
-    some = row[begin]
+    series, of, (value, good) = batch.tag, batch.time // bucket_ns, _numbers(batch)
+    new = np.append(True, (series[1:] != series[:-1]) | (of[1:] != of[:-1]))[: len(batch)]
+    starts = begin = np.flatnonzero(new)
+    time = batch.time
+    if not good.all():
+        at = np.flatnonzero(good)
+        value, time, begin = value[at], time[at], np.searchsorted(at, starts)
+    some = begin < np.append(begin[1:], len(value))[: len(begin)]
+    begin = begin[some]
+    end = np.append(begin[1:], len(value))[: len(begin)]
 
     def spread(numbers: NDArray[Any], missing: float) -> NDArray[Any]:
         column = np.full(len(starts), missing, numbers.dtype)
@@ -86,7 +86,7 @@ def rollup_sorted(batch: Batch, bucket_ns: int = MINUTE_NS) -> Rollup:
     distance = value - np.repeat(total / n, n)
     return Rollup(
         series=series[starts].astype(np.int64),
-        bucket=bucket[starts],
+        bucket=of[starts] * bucket_ns,
         count=np.diff(starts, append=len(batch)),
         good=spread(n, 0),
         minimum=spread(of_runs(np.minimum, value), np.nan),
@@ -152,10 +152,11 @@ def _squares(rows: Rollup, mean: NDArray[np.float64], starts: NDArray[np.intp]) 
 
 def _last_of_first(time: NDArray[np.int64], begin: NDArray[np.intp], end: NDArray[np.intp]) -> NDArray[np.intp]:
     """The position, within each run, of the last reading that has the time of the first one."""
+    second = np.minimum(begin + 1, end - 1)
+    if not ((time[second] == time[begin]) & (second > begin)).any():
+        return begin
     alike = np.repeat(time[begin], end - begin) == time
-    at: NDArray[np.intp] = (
-        np.maximum.reduceat(np.where(alike, np.arange(len(time)), -1), begin) if len(begin) else begin
-    )
+    at: NDArray[np.intp] = np.maximum.reduceat(np.where(alike, np.arange(len(time)), -1), begin)
     return at
 
 
@@ -172,7 +173,7 @@ def _numbers(batch: Batch) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """The values as float64, and where they are good numbers."""
     if batch.kind is Kind.OBJECT:
         return np.full(len(batch), np.nan), np.zeros(len(batch), np.bool_)
-    value = batch.value.astype(np.float64)
+    value = batch.value.astype(np.float64, copy=False)
     return value, batch.good & np.isfinite(value)
 
 

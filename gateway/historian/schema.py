@@ -129,5 +129,11 @@ def engine(url: str) -> Engine:
 
 
 def _pragmas(connection: Any, _record: Any) -> None:
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "busy_timeout = 10000", "foreign_keys = ON"):
+    for pragma in (
+        "page_size = 8192",
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "busy_timeout = 10000",
+        "foreign_keys = ON",
+    ):
         connection.execute(f"PRAGMA {pragma}")

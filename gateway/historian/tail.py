@@ -1,25 +1,23 @@
 """The tail: readings as they arrived, in a row per transaction and shard, until they are compacted."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
-import zstandard
 from sqlalchemy import Connection, select
 
 from gateway.historian import schema
-from gateway.historian.compact import SHARD_SERIES
+from gateway.historian.grid import Grid, decode, encode, gridded
+from gateway.historian.order import SHARD_SERIES
 from gateway.model import Batch
-from gateway.model.encoding import decode, encode
 
 
-def tail_rows(batches: Sequence[Batch], now_ns: int) -> Iterator[dict[str, Any]]:
+def tail_rows(batches: Iterable[Batch], now_ns: int) -> Iterator[dict[str, Any]]:
     """A row of the tail for each shard that has readings."""
-    by_shard: dict[int, list[Batch]] = {}
-    for batch in batches:
-        for shard, part in _shards(batch):
+    by_shard: dict[int, list[Grid]] = {}
+    for grid in gridded(batches):
+        for shard, part in _shards(grid):
             by_shard.setdefault(shard, []).append(part)
-    compress = zstandard.ZstdCompressor(level=1).compress
     for shard, parts in by_shard.items():
         yield {
             "shard": shard,
@@ -27,7 +25,7 @@ def tail_rows(batches: Sequence[Batch], now_ns: int) -> Iterator[dict[str, Any]]
             "first_time": min(int(part.time.min()) for part in parts),
             "last_time": max(int(part.time.max()) for part in parts),
             "n": sum(map(len, parts)),
-            "data": compress(encode(parts)),
+            "data": encode(parts),
         }
 
 
@@ -36,21 +34,17 @@ def tail_of(db: Connection, series: int, start_ns: int, end_ns: int) -> Iterator
     table = schema.tail
     mine = (table.c.shard == series // SHARD_SERIES, table.c.last_time >= start_ns, table.c.first_time < end_ns)
     for data in db.scalars(select(table.c.data).where(*mine).order_by(table.c.id)):
-        for batch in tail_batches(data):
-            found = batch.where((batch.tag == series) & (batch.time >= start_ns) & (batch.time < end_ns))
-            if len(found):
-                yield found
+        for grid in decode(data):
+            columns = np.flatnonzero(grid.series == series)
+            if len(columns):
+                found = grid.of(columns).batch()
+                found = found.where((found.time >= start_ns) & (found.time < end_ns))
+                if len(found):
+                    yield found
 
 
-def tail_batches(data: bytes) -> tuple[Batch, ...]:
-    return decode(zstandard.ZstdDecompressor().decompress(data))
-
-
-def _shards(batch: Batch) -> Iterator[tuple[int, Batch]]:
-    shard = batch.tag // SHARD_SERIES
-    order = np.argsort(shard, kind="stable")
-    shard, ordered = shard[order], batch.take(order)
-    starts = np.flatnonzero(np.append(True, shard[1:] != shard[:-1])[: len(batch)])
-    for a, b in zip(starts, np.append(starts, len(batch))[1:], strict=True):
-        rows = slice(a, b)
-        yield int(shard[a]), Batch(ordered.tag[rows], ordered.time[rows], ordered.value[rows], ordered.quality[rows])
+def _shards(grid: Grid) -> Iterator[tuple[int, Grid]]:
+    shard = grid.series // SHARD_SERIES
+    starts = np.flatnonzero(np.append(True, shard[1:] != shard[:-1]))
+    for a, b in zip(starts, [*starts[1:], len(shard)], strict=True):
+        yield int(shard[a]), grid.of(slice(a, b))

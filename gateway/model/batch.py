@@ -82,7 +82,7 @@ class Batch:
 
     @property
     def kind(self) -> Kind:
-        return _KIND[self.value.dtype]
+        return kind_of(self.value)
 
     @property
     def rows(self) -> slice | NDArray[np.uint32]:
@@ -136,6 +136,11 @@ class Batch:
             np.concatenate([batch.quality for batch in batches]),
             historical=batches[0].historical,
         )
+
+
+def kind_of(value: NDArray[Any]) -> Kind:
+    """Return the kind that a column of values is."""
+    return _KIND[value.dtype]
 
 
 def join_kinds(batches: Iterable[Batch]) -> list[Batch]:

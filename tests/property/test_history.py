@@ -117,6 +117,20 @@ class HistoryMachine(RuleBasedStateMachine):
         self.has |= {reading.key: reading for reading in emitted}
         self.waiting += len(emitted)
 
+    @rule(start=SECONDS, scans=st.integers(16, 20), both=st.booleans())
+    def poll(self, start: int, scans: int, both: bool) -> None:
+        """Read two tags together, again and again; in the end one of them alone, at the time of the last scan."""
+        series = dict(zip(TAGS, self.history.series(list(TAGS.values())).tolist(), strict=True))
+        names = ["float", "changing"]
+        batches = []
+        for scan in range(scans + 1 + both):
+            of, time = (names, (start + scan) * 10**9) if scan < scans else (names[1:], (start + scans - 1) * 10**9)
+            batches.append(Batch.of([series[name] for name in of], time, [0.25 * scan] * len(of)))
+            self.has |= {r.key: r for r in (Reading(name, Kind.FLOAT, time, 0.25 * scan, 0) for name in of)}
+        self.position += 1
+        self.history.append(batches, Progress("gw1", "journal", self.position), self.position)
+        self.waiting += sum(map(len, batches))
+
     @rule()
     def compact(self) -> None:
         assert sum(waiting.readings for waiting in self.history.tail()) == self.waiting
