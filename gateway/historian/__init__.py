@@ -10,6 +10,7 @@
     tail.py     what arrived, as it arrived
     chunks.py   chunks in tables, and what comes late merged with them
     compact.py  from the tail to chunks and roll-ups
+    joining.py  small chunks to few
     rows.py     columns into tables
     ask.py      readings of a series out of both
     retention.py what is given up: the old, and the oldest where there is no room

@@ -7,26 +7,38 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, func, select
 
 from gateway.historian import schema
 from gateway.historian.chunk import Readings
 from gateway.historian.chunks import chunks_before, chunks_of, within
+from gateway.historian.order import batch_of, numbers
 from gateway.historian.tail import tail_of
-from gateway.model import Kind
+from gateway.model import Batch, Kind
 from gateway.model.quality import good
 
 FIRST_NS: Final = -(2**63)
+READINGS_MAX: Final = 10_000_000
+"""Readings from which something is computed at once, some 300 MB."""
+_LAST_NS: Final = 2**63 - 1
 
 
 def readings_of(
-    db: Connection, series: int, start_ns: int, end_ns: int, most: int | None = None
+    db: Connection,
+    series: int,
+    start_ns: int,
+    end_ns: int,
+    most: int | None = None,
+    tail: Sequence[Batch] | None = None,
 ) -> dict[Kind, Readings]:
     """The readings of a series in [start, end), by kind; none for a kind without any.
 
-    With `most`, the range may end earlier, but not before there are so many.
+    With `most`, the range may end earlier, but not before there are so many. `tail` is what `tail_of` gave, for more
+    than the range perhaps, if it was asked for before.
     """
-    tail = list(tail_of(db, series, start_ns, end_ns))
+    if tail is None:
+        tail = list(tail_of(db, series, start_ns, end_ns))
     by_kind: dict[Kind, list[Readings]] = {}
     for kind, part in chunks_of(db, series, start_ns, end_ns):
         if most is not None and _between(by_kind, start_ns, int(part.time[0])) >= most:
@@ -45,11 +57,12 @@ def _between(by_kind: Mapping[Kind, Sequence[Readings]], start_ns: int, end_ns: 
     return sum(int(b - a) for a, b in ends)
 
 
-def count(db: Connection, series: int, start_ns: int, end_ns: int) -> int:
-    """At least as many as the readings of a series in [start, end) that are compacted, whole chunks."""
+def check_count(db: Connection, series: int, start_ns: int, end_ns: int) -> None:
+    """Raise ValueError if the readings of a series in [start, end) that are compacted are too many to compute with."""
     table = schema.chunk
-    n = db.scalar(select(func.sum(table.c.n)).where(within(series, tuple(Kind), start_ns, end_ns)))
-    return int(n or 0)
+    n = int(db.scalar(select(func.sum(table.c.n)).where(within(series, tuple(Kind), start_ns, end_ns))) or 0)
+    if n > READINGS_MAX:
+        raise ValueError(f"the range has {n} readings, more than {READINGS_MAX} are not computed at once: shorten it")
 
 
 def last_at(db: Connection, series: int, time_ns: int, usable: bool) -> Readings | None:
@@ -83,3 +96,17 @@ def joined(parts: Sequence[Readings], start_ns: int, end_ns: int) -> Readings:
         time, value, quality = time[order], value[order], quality[order]
     within = slice(*np.searchsorted(time, (start_ns, end_ns)))
     return Readings(time[within], value[within], quality[within])
+
+
+def as_one(parts: Sequence[Readings]) -> Readings:
+    """Readings of one kind as they are, of several as numbers."""
+    if len({part.value.dtype for part in parts}) > 1:
+        every = numbers([batch_of(0, part) for part in parts])
+        parts = [Readings(every.time, every.value, every.quality)]
+    return joined(parts, FIRST_NS, _LAST_NS)
+
+
+def stretches(buckets: NDArray[np.int64], width_ns: int) -> list[tuple[int, int]]:
+    """The first and the last of each stretch of buckets, in order, without one missing."""
+    ends = np.flatnonzero(np.diff(buckets) > width_ns)
+    return list(zip(buckets[np.append(0, ends + 1)].tolist(), buckets[np.append(ends, -1)].tolist(), strict=True))

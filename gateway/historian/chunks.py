@@ -90,6 +90,7 @@ class Chunks:
         self._rows: list[tuple[int, int, int, int, int, int, bytes]] = []
         self._times: list[NDArray[np.int64]] = []
         self._like: dict[tuple[int, int, int], int] = {}
+        self._ids: list[int] = []
 
     def add(self, batch: Batch) -> None:
         """Take readings that are ordered by series and time. A series and day comes once."""
@@ -117,13 +118,16 @@ class Chunks:
         return own
 
     def insert(self, db: Connection) -> None:
+        """Insert what was taken since the last time; what comes next may have the same times."""
+        table, new = schema.times, self._times[len(self._ids) :]
+        if new:
+            rows = [{"last_time": int(run[-1]), "data": coding.encode_times(run)} for run in new]
+            self._ids += db.scalars(insert(table).returning(table.c.id, sort_by_parameter_order=True), rows)
         if self._rows:
-            rows = [{"last_time": int(run[-1]), "data": coding.encode_times(run)} for run in self._times]
-            table = schema.times
-            ids = db.scalars(insert(table).returning(table.c.id, sort_by_parameter_order=True), rows).all()
             names = ("series", "kind", "first_time", "last_time", "n", "times", "data")
             columns = dict(zip(names, map(list, zip(*self._rows, strict=True)), strict=True))
-            insert_rows(db, schema.chunk, columns | {"times": [ids[own] for own in columns["times"]]})
+            insert_rows(db, schema.chunk, columns | {"times": [self._ids[own] for own in columns["times"]]})
+            self._rows = []
 
 
 def _starts(batch: Batch) -> NDArray[np.intp]:

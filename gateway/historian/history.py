@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine, delete, func, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from gateway.historian import retention, schema
-from gateway.historian.ask import FIRST_NS, count, joined, last_at, readings_of
+from gateway.historian import joining, retention, schema
+from gateway.historian.ask import as_one, check_count, last_at, readings_of, stretches
 from gateway.historian.chunk import Readings
 from gateway.historian.compact import rollup_of, store
 from gateway.historian.grid import decode
@@ -31,9 +31,6 @@ COMPACT_READINGS: Final = 250_000
 """Readings of a shard that are worth a compaction, some thousand of each series; it takes twice as many at the most."""
 _SERIES_ROWS: Final = 5_000
 """Series that one statement makes, so that those of a large plant are not all in memory as rows."""
-READINGS_MAX: Final = 10_000_000
-"""Readings from which something is computed at once, some 300 MB."""
-_LAST_NS: Final = 2**63 - 1
 _NO_SERIES: Final = 0
 """No series has this id: a path that has no history."""
 
@@ -142,6 +139,16 @@ class History:
         self.replaced += replaced
         return n
 
+    def joins(self, shard: int, start_ns: int, end_ns: int, now_ns: int) -> Iterator[int]:
+        """Join small chunks of [start, end), whole days; each step is short and gives how many there are less."""
+        return joining.joins(self._engine, shard, start_ns, end_ns, now_ns)
+
+    def oldest(self) -> int | None:
+        """Return about the time of the oldest reading in chunks; None without any."""
+        self.prepare()
+        with self._engine.connect() as db:
+            return joining.oldest(db)
+
     def tail(self) -> list[Waiting]:
         """Return what waits for compaction, by shard."""
         self.prepare()
@@ -191,21 +198,21 @@ class History:
     def summary(self, path: str, start_ns: int, end_ns: int, bucket_ns: int) -> Summary | None:
         """Return what the readings of [start, end) come to per bucket, from the readings themselves; None without any.
 
-        Takes readings of several kinds as numbers. Raises ValueError if they are more than READINGS_MAX.
+        Takes readings of several kinds as numbers. Raises ValueError if they are more than ask.READINGS_MAX.
         """
         parts = self._from_before(path, start_ns, end_ns)
-        return summarise(_as_one(parts), start_ns, end_ns, bucket_ns) if parts else None
+        return summarise(as_one(parts), start_ns, end_ns, bucket_ns) if parts else None
 
     def held(self, path: str, times_ns: NDArray[np.int64]) -> Readings | None:
         """Return the last reading at or before each of these times, which are in order; None without any.
 
         Where there is none its time is that of the first one, later than the time asked for. Takes readings of several
-        kinds as numbers. Raises ValueError if they are more than READINGS_MAX.
+        kinds as numbers. Raises ValueError if they are more than ask.READINGS_MAX.
         """
         parts = self._from_before(path, int(times_ns[0]), int(times_ns[-1]) + 1)
         if not parts:
             return None
-        every = _as_one(parts)
+        every = as_one(parts)
         at = np.maximum(np.searchsorted(every.time, times_ns, "right") - 1, 0)
         return Readings(every.time[at], every.value[at], every.quality[at])
 
@@ -214,7 +221,7 @@ class History:
         self.prepare()
         series = self._series.get(path, _NO_SERIES)
         with self._engine.connect() as db:
-            _check_count(db, series, start_ns, end_ns)
+            check_count(db, series, start_ns, end_ns)
             parts = list(readings_of(db, series, start_ns, end_ns).values())
         every = numbers([batch_of(0, part) for part in parts]) if parts else Batch.of([], [], np.empty(0))
         usable = every.where(every.good & np.isfinite(every.value))
@@ -235,16 +242,18 @@ class History:
         end_ns += -end_ns % bucket_ns
         table, unit_ns = (schema.rollup_1m, MINUTE_NS) if bucket_ns % HOUR_NS else (schema.rollup_1h, HOUR_NS)
         with self._engine.connect() as db:
-            recent = [batch.time for batch in tail_of(db, series, start_ns, end_ns)]
+            tail = list(tail_of(db, series, start_ns, end_ns))
             within = (table.c.series == series, table.c.bucket >= start_ns, table.c.bucket < end_ns)
             rows = rollup_of(db.execute(select(table).where(*within).order_by(table.c.bucket)).all())
-            if recent:
-                touched = np.unique(np.concatenate(recent) // unit_ns) * unit_ns
-                found = readings_of(db, series, int(touched[0]), int(touched[-1]) + unit_ns)
-                fresh = rollup_sorted(numbers([batch_of(series, part) for part in found.values()]), unit_ns)
-                rows = merge(
-                    rows.where(~np.isin(rows.bucket, touched)), fresh.where(np.isin(fresh.bucket, touched)), unit_ns
-                )
+            if tail:
+                touched = np.unique(np.concatenate([batch.time for batch in tail]) // unit_ns) * unit_ns
+                found = [
+                    batch_of(series, part)
+                    for first, last in stretches(touched, unit_ns)
+                    for part in readings_of(db, series, first, last + unit_ns, tail=tail).values()
+                ]
+                fresh = rollup_sorted(numbers(found), unit_ns)
+                rows = merge(rows.where(~np.isin(rows.bucket, touched)), fresh, unit_ns)
         return merge(rows, rollup_of(()), bucket_ns)
 
     def _from_before(self, path: str, start_ns: int, end_ns: int) -> list[Readings]:
@@ -252,7 +261,7 @@ class History:
         self.prepare()
         series = self._series.get(path, _NO_SERIES)
         with self._engine.connect() as db:
-            _check_count(db, series, start_ns, end_ns)
+            check_count(db, series, start_ns, end_ns)
             before = last_at(db, series, start_ns - 1, usable=False)
             found = list(readings_of(db, series, start_ns, end_ns).values())
         return [part for part in (before, *found) if part is not None]
@@ -260,19 +269,6 @@ class History:
 
 def _before(path: str, before_ns: int, others: Sequence[tuple[str, int]]) -> int:
     return next((other_ns for pattern, other_ns in others if fnmatchcase(path, pattern)), before_ns)
-
-
-def _check_count(db: Connection, series: int, start_ns: int, end_ns: int) -> None:
-    if (n := count(db, series, start_ns, end_ns)) > READINGS_MAX:
-        raise ValueError(f"the range has {n} readings, more than {READINGS_MAX} are not computed at once: shorten it")
-
-
-def _as_one(parts: Sequence[Readings]) -> Readings:
-    """Readings of one kind as they are, of several as numbers."""
-    if len({part.value.dtype for part in parts}) > 1:
-        every = numbers([batch_of(0, part) for part in parts])
-        parts = [Readings(every.time, every.value, every.quality)]
-    return joined(parts, FIRST_NS, _LAST_NS)
 
 
 def _slices(tags: Sequence[Tag], size: int) -> Iterator[Sequence[Tag]]:

@@ -14,12 +14,16 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.contracts import Clock, Offload
 from gateway.historian.history import COMPACT_READINGS, History, Progress
+from gateway.historian.joining import Turns
+from gateway.historian.order import SHARD_SERIES
 from gateway.model import Batch, Catalog, Record
 
 _CHORES_S = 5.0
 _FORGET_EVERY = 120
 """What is too old is deleted every ten minutes."""
 _TRANSACTION_READINGS = 100_000
+_JOINED_AT_A_TIME = 4
+"""Shards and days that are looked through for small chunks every five seconds."""
 _POSITION_BITS = 40
 _TAIL_AGE_NS = 600_000_000_000
 """A shard is compacted when its oldest reading has waited for ten minutes: that makes long chunks, but a query reads
@@ -54,14 +58,16 @@ class Historian:
         self._retentions_ns = {pattern: round(kept_s * 1e9) for pattern, kept_s in (retentions_s or {}).items()}
         self._size_max = size_max
         self._full = False
+        self._turns = Turns()
         self._stored: int | None = None
         self._series = np.empty(0, np.uint32)
         self.readings = 0
+        self.joined = 0
         self.dropped = {"history_readings_dropped": 0, "history_rows_dropped": 0}
 
     def counts(self) -> Mapping[str, int]:
         """Return what compacting has counted, by name."""
-        return {"readings_replaced": self._history.replaced} | self.dropped
+        return {"readings_replaced": self._history.replaced, "chunks_joined": self.joined} | self.dropped
 
     async def write(self, records: Sequence[Record]) -> None:
         """Store the records. Raises ConnectionError if the database does not take them."""
@@ -83,10 +89,23 @@ class Historian:
                 if forgotten % _FORGET_EVERY == 0:
                     await self._offload(self._forget, self._clock.now_ns())
                 await self._keep_within()
+                await self._join()
             except SQLAlchemyError as error:
                 raise ConnectionError(f"history cannot be compacted: {_first_line(error)}") from error
             up()
             await asyncio.sleep(_CHORES_S)
+
+    async def _join(self) -> None:
+        """Join small chunks of the shards and days whose turn it is; readings are stored in between."""
+        now_ns = self._clock.now_ns()
+        shards = -(-int(self._series.max(initial=0) + 1) // SHARD_SERIES)
+        oldest_ns = await self._offload(self._history.oldest)
+        for _ in range(_JOINED_AT_A_TIME):
+            if (turn := self._turns.turn(now_ns, shards, oldest_ns)) is None:
+                return
+            steps = self._history.joins(*turn, now_ns)
+            while less := await self._offload(next, steps, 0):
+                self.joined += less
 
     async def _keep_within(self) -> None:
         """Drop the oldest, piece by piece, until history fits on its part of the disk."""

@@ -14,6 +14,7 @@ from gateway.historian.schema import engine
 from gateway.model import Batch, Tag
 
 N = 100
+DAY_NS = 24 * HOUR_NS
 SECOND_NS = 1_000_000_000
 
 
@@ -29,6 +30,9 @@ def write_until_killed(url: str) -> None:
         history.append([Batch.of([1] * N, number * SECOND_NS, number.astype(float))], Progress("g", "j", position), 0)
         if position % 3 == 0:
             history.compact(0)
+        if position % 5 == 0:
+            for _ in history.joins(0, 0, DAY_NS, 2 * DAY_NS):
+                pass
         print(position, flush=True)  # noqa: T201
 
 

@@ -17,6 +17,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from gateway.historian.backup import findings
 from gateway.historian.history import History, Progress
 from gateway.historian.rollup import MINUTE_NS
 from gateway.historian.schema import engine
@@ -85,7 +86,8 @@ class HistoryMachine(RuleBasedStateMachine):
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
         self.url = self.empty()
-        self.history = History(engine(self.url))
+        self.engine = engine(self.url)
+        self.history = History(self.engine)
         self.has: dict[tuple[str, Kind, int], Reading] = {}
         self.waiting = 0
         self.position = 0
@@ -138,6 +140,14 @@ class HistoryMachine(RuleBasedStateMachine):
         assert self.history.tail() == []
         self.waiting = 0
 
+    @rule(now=SECONDS)
+    def join(self, now: int) -> None:
+        for day in range(-1, 3):
+            start_ns = day * 24 * 3600 * 10**9
+            for less in self.history.joins(0, start_ns, start_ns + 24 * 3600 * 10**9, now * 10**9 + 25 * 3600 * 10**9):
+                assert less > 0
+        assert list(findings(self.engine)) == []
+
     @rule(second=SECONDS)
     def forget(self, second: int) -> None:
         """Whole chunks go: what is older may stay, what is not has to."""
@@ -153,7 +163,7 @@ class HistoryMachine(RuleBasedStateMachine):
     @rule()
     def reopen(self) -> None:
         self.history.close()
-        self.history = History(engine(self.url))
+        self.history = History(self.engine)
 
     @precondition(lambda self: self.has)
     @rule(data=st.data(), name=st.sampled_from([*TAGS]))
