@@ -6,6 +6,7 @@ Other work on the machine moves times in ms most, CPU less, ratios of one run le
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gateway.bench.history import Results
 from gateway.bench.measured import Measured
 from gateway.bench.pipeline import Arrived
 from gateway.bench.sparkplug import Encoded
@@ -50,6 +51,28 @@ def of_pipeline(paced: Arrived) -> list[Goal]:
         Goal("decoded to subscriber, p50 ms", paced.decoded_p50_ms, 1),
         Goal("decoded to subscriber, p99 ms", paced.decoded_p99_ms, 10),
     ]
+
+
+def of_history(results: Results) -> list[Goal]:
+    """Return the goals of history: beside rows on the same readings, those of DuckDB where it is installed."""
+    both = results.stored[-1]
+    cpu = {name: stored.measured.cpu_per_million for name, stored in results.compared.items()}
+    day, hours = results.asked
+    found = [
+        Goal("readings per second, stored and compacted", both.measured.rate, 1e6, least=True),
+        Goal("bytes per reading", both.bytes_per_reading or 0.0, 2),
+        Goal("times less CPU than rows of sqlite3", cpu["sqlite3"] / cpu["history"], 40, least=True),
+        Goal("one day, times faster than rows", day.peers_ms["sqlite3"] / day.history_ms, 20, least=True),
+        Goal("append beside questions, times p99 alone", results.beside.asked_ms / results.beside.alone_ms, 2),
+    ]
+    if "DuckDB" in day.peers_ms:
+        found += [
+            Goal("one day, times faster than DuckDB", day.peers_ms["DuckDB"] / day.history_ms, 2, least=True),
+            Goal("hourly means, times faster than DuckDB", hours.peers_ms["DuckDB"] / hours.history_ms, 10, least=True),
+        ]
+    if results.arrow is not None:
+        found.append(Goal("points per second as Arrow", results.arrow.rate, 1e7, least=True))
+    return found
 
 
 def table(goals: Sequence[Goal]) -> list[str]:

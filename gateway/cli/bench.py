@@ -79,11 +79,13 @@ def _sparkplug(args: argparse.Namespace) -> int:
 
 def _history(args: argparse.Namespace) -> int:
     results = history.measure()
+    promised = goals.of_history(results)
     if args.json:
-        print(json.dumps(dataclasses.asdict(results)))
+        print(json.dumps(dataclasses.asdict(results) | {"goals": [dataclasses.asdict(one) for one in promised]}))
     else:
-        print("10 devices x 1,000 tags, every 10 ms, into SQLite; CPU in seconds per million readings")
-        print("\n".join(_history_tables(results)))
+        print("10 devices x 1,000 tags, every 10 ms, into SQLite, and one of them beside its peers;")
+        print("CPU in seconds per million readings")
+        print("\n".join([*_history_tables(results), *goals.table(promised)]))
     return 0
 
 
@@ -204,21 +206,19 @@ def _compared_table(compared: opcua.Compared) -> list[str]:
 
 
 def _history_tables(results: history.Results) -> list[str]:
-    """What it costs to store a reading and to ask for some, as a fraction of what rows cost."""
-    rows = results.stored[-1].measured.cpu_per_million
-    lines = ["", f"{'':38}{'readings/s':>12}{'CPU':>9}{'of rows':>9}{'bytes':>8}"]
-    for stored in results.stored:
-        row, size = stored.measured, stored.bytes_per_reading
-        told = "" if size is None else f"{size:.2f}"
-        lines.append(
-            f"{row.name:38}{row.rate:>12,.0f}{row.cpu_per_million:>9.3f}"
-            f"{f'1/{rows / row.cpu_per_million:.0f}':>9}{told:>8}"
-        )
-    lines += ["", f"{'':38}{'history ms':>12}{'rows ms':>9}{'of rows':>9}"]
-    return lines + [
-        f"{one.name:38}{one.history_ms:>12.2f}{one.rows_ms:>9.1f}{f'1/{one.rows_ms / one.history_ms:.0f}':>9}"
-        for one in results.asked
-    ]
+    """What it costs to store a reading and to ask for some, beside what it costs the peers."""
+    lines = []
+    for stored in (results.stored, list(results.compared.values())):
+        lines += ["", f"{'':38}{'readings/s':>12}{'CPU':>9}{'bytes':>8}"]
+        for row, size in ((one.measured, one.bytes_per_reading) for one in stored):
+            told = "" if size is None else f"{size:.2f}"
+            lines.append(f"{row.name:38}{row.rate:>12,.0f}{row.cpu_per_million:>9.3f}{told:>8}")
+    lines += ["", f"{'milliseconds':38}{'history':>12}" + "".join(f"{name:>12}" for name in results.asked[0].peers_ms)]
+    for one in results.asked:
+        lines.append(f"{one.name:38}{one.history_ms:>12.2f}" + "".join(f"{ms:>12.1f}" for ms in one.peers_ms.values()))
+    beside = results.beside
+    lines.append(f"{'append, p99, alone and beside these':38}{beside.alone_ms:>12.2f}{beside.asked_ms:>12.2f}")
+    return lines
 
 
 def _stages_table(cost: Sequence[Measured]) -> list[str]:
