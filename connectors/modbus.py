@@ -17,7 +17,7 @@ import asyncio
 import ssl
 import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any, Final
 
@@ -35,9 +35,10 @@ from connectors._modbus.profile import Profile
 from connectors._modbus.scan import Scan
 from connectors._modbus.trace import trace
 from connectors._modbus.unit import Unit
+from connectors._modbus.words import Kept, redecoded
 from connectors._pace import due
-from gateway.contracts import Clock, Device, Emit, Step
-from gateway.model import Quality
+from gateway.contracts import Clock, Device, Emit, Step, Words
+from gateway.model import Batch, Quality
 
 SCHEMES: Final = endpoint.SCHEMES
 _COUNTS: Final = ("requests", "exceptions", "timeouts", "late", "polls_skipped", "readings_due", "readings_skipped")
@@ -59,6 +60,12 @@ def address(options: TagOptions) -> str:
     order = f" {options.order}" if TYPES[options.wire].registers > 1 or options.order != "ABCD" else ""
     mask = f" mask {options.mask:#x}" if options.mask else ""
     return f"{options.at.explained} {options.wire}{order}{mask}"
+
+
+def _decoded(options: TagOptions) -> str:
+    """How a tag is read and decoded, with all that makes its value."""
+    keys = options.model_dump(include={"scale", "offset", "invalid", "rollover"}, exclude_defaults=True)
+    return " ".join([address(options), *(f"{key} {value}" for key, value in keys.items())])
 
 
 def connector(device: Device, clock: Clock) -> "Modbus":
@@ -137,13 +144,21 @@ class Modbus:
         return next((scan, point, period) for scan, period in scans if (point := scan.point(number)))
 
     def _scan(self, device: Device, rows: Sequence[int]) -> Scan:
+        decoded = {device.tags[row].name: _decoded(device.tag_options[row]) for row in rows if device.options.words}
         return Scan(
             Points(_point(device.tags[row].name, device.tag_options[row]) for row in rows),
             device.numbers[rows],
             self._profile,
             gap=device.options.gap,
             registers_max=device.options.registers_max,
+            keep=Kept(device.words, decoded) if device.options.words else None,
         )
+
+
+def redecode(device: Device, words: Words, rows: Sequence[int]) -> Iterator[Batch]:
+    """Decode answers that were kept (Redecode in gateway/contracts/words.py). Counters that roll over are left out."""
+    points = Points(_point(device.tags[row].name, device.tag_options[row]) for row in rows)
+    return redecoded(points, device.numbers[rows], words)
 
 
 def _line(device: Device, where: endpoint.Endpoint, clock: Clock) -> Line:

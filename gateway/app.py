@@ -92,7 +92,8 @@ class Gateway:
             stores = self._stores = Stores(config, clock, resources, self._down)
             self.catalog, self.journal, self.ledger = stores.catalog, stores.journal, stores.ledger
             self.latest = Latest()
-            self._switch = Switch(self._config, self.catalog, self.latest, self.journal, stores.save, clock)
+            parts = (self.catalog, self.latest, self.journal, stores.save, clock, stores.words)
+            self._switch = Switch(self._config, *parts)
             planned = self._switch.begin(config, document, stores.learned.load()).devices
             stores.begin({device.name: device.connector for device in planned})
             self.latest.grow(len(self.catalog))
@@ -153,6 +154,8 @@ class Gateway:
             services.append(self._kept("retained topics", self._retained.run))
         if (historian := self._stores.historian) is not None:
             services.append(self._kept("history chores", historian.chores, historian.counts))
+        if (keeper := self._stores.keeper) is not None:
+            services.append(self._kept("words", keeper.run, keeper.counts))
         return services
 
     async def _publish(self, up: Callable[[], None]) -> None:
@@ -191,6 +194,8 @@ class Gateway:
         await self.journal.finish()
         with suppress(OSError):  # what that costs, the next start finds in the journal
             await self.ledger.end()
+        if self._stores.keeper is not None:
+            await self._stores.keeper.end()
 
     def _drains(self) -> list[Task]:
         bus = self.journal.cursor("bus")

@@ -4,7 +4,7 @@ All that can be wrong is found here or in the configuration, so `gateway check` 
 """
 
 import difflib
-from collections.abc import Collection, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -22,11 +22,13 @@ from gateway.contracts import (
     Describe,
     Device,
     DeviceJournal,
+    KeepWords,
     NoJournal,
     ProtocolModule,
     Signal,
     SignalModule,
     Writer,
+    nobody_keeps,
 )
 from gateway.model import Catalog, Tag
 from gateway.model.method import Argument, Method
@@ -67,18 +69,19 @@ def plan(
     journal: DeviceJournal | None = None,
     shared: MutableMapping[str, dict[str, Any]] | None = None,
     describe: Describe | None = None,
+    words: Callable[[str], KeepWords] = lambda device: nobody_keeps,
     only: Collection[str] | None = None,
 ) -> Plan:
     """Number the tags and build connectors and signals. Raises ConfigError with all that cannot be built.
 
     `learned` is what connectors knew of their devices when the gateway ran last, by name of the device. `journal` is
     where their readings go; without one nothing is kept. `shared` is what the devices of a protocol have in common,
-    `describe` takes what they say of their tags, by default for the catalog. Of the devices, `only` these get a
-    connector; by default all do.
+    `describe` takes what they say of their tags, by default for the catalog, `words` what they answered. Of the
+    devices, `only` these get a connector; by default all do.
     """
     journal = journal or NoJournal()
     shared = {} if shared is None else shared
-    devices = []
+    planned_devices = []
     methods: dict[str, Method] = {}
     for name, keys in config.devices.items():
         protocol = protocols[urlsplit(keys.connect).scheme]
@@ -94,15 +97,30 @@ def plan(
             stored=journal.stored,
             room=journal.room,
             describe=describe or catalog.describe,
+            words=words(name),
             past=journal.past(name, catalog.reserve_asset(f"{config.site.path}/{keys.asset}"), device.numbers),
         )
         planned = _connected(known, document, protocol, clock)
         if planned is not None:
-            devices.append(planned)
+            planned_devices.append(planned)
     signals = _signals(config, document, catalog, kinds)
     if document.findings:
         raise ConfigError(document.findings)
-    return Plan(catalog, devices, signals, methods)
+    return Plan(catalog, planned_devices, signals, methods)
+
+
+def devices(
+    config: Config, document: Document, catalog: Catalog, protocols: Mapping[str, ProtocolModule]
+) -> list[Device]:
+    """Return the devices with their tags numbered, without connectors. Raises ConfigError."""
+    site = config.site.path
+    found = [
+        _device(name, keys, site, document, catalog, protocols[urlsplit(keys.connect).scheme])
+        for name, keys in config.devices.items()
+    ]
+    if document.findings:
+        raise ConfigError(document.findings)
+    return found
 
 
 def _device(name: str, keys: Any, site: str, document: Document, catalog: Catalog, protocol: ProtocolModule) -> Device:

@@ -9,12 +9,14 @@ devices.json    what connectors learned of their devices  gateway/learned.py
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from gateway.clock import ThreadOffload
 from gateway.config import Config
-from gateway.contracts import Clock, Connector
+from gateway.contracts import Clock, Connector, KeepWords, nobody_keeps
 from gateway.historian.history import History
+from gateway.historian.keeper import Keeper
 from gateway.historian.schema import engine
 from gateway.historian.sink import Historian
 from gateway.journal import Journal, JournalFile
@@ -43,13 +45,17 @@ class Stores:
         self._journaling = self._threads("journal")
         self.journal = Journal(self._file, self._journaling, clock, _limits(config), self.ledger)
         self.learned = Learned(folder / "devices.json")
-        self.history, self.historian = self._open_history(folder, config)
+        self.history, self.historian, self.keeper = self._open_history(folder, config)
         self.work = self._threads("work", 2)
 
     def begin(self, devices: Mapping[str, Connector]) -> None:
         """Keep the numbers of all tags, and account for these devices from now on."""
         self._file.save(self.catalog)
         self.ledger.begin(self._file, self.journal, devices)
+
+    def words(self, device: str) -> KeepWords:
+        """Return what takes the answers of a device."""
+        return nobody_keeps if self.keeper is None else partial(self.keeper.keep, device)
 
     def save(self, catalog: Catalog) -> Awaitable[None]:
         """Keep the numbers of tags, in the thread of the journal. Raises sqlite3.Error."""
@@ -61,15 +67,16 @@ class Stores:
         offload = self._threads("ledger")
         return Ledger(file, offload, self.catalog, self._clock, retention_s=retention_s, down=down)
 
-    def _open_history(self, folder: Path, config: Config) -> tuple[History | None, Historian | None]:
+    def _open_history(self, folder: Path, config: Config) -> tuple[History | None, Historian | None, Keeper | None]:
         keys = config.historian
         if keys.url == "none":
-            return None, None
+            return None, None, None
         history = History(engine(f"sqlite:///{folder / 'history.db'}" if keys.url == "sqlite" else keys.url))
         self._resources.callback(history.close)
+        writing = self._threads("history")
         sink = Historian(
             history,
-            self._threads("history"),
+            writing,
             self.catalog,
             self._clock,
             gateway=config.id,
@@ -78,7 +85,7 @@ class Stores:
             retentions_s=keys.retentions,
             size_max=keys.size,
         )
-        return history, sink
+        return history, sink, Keeper(history, writing, self._clock, keys.words)
 
     def _threads(self, name: str, n: int = 1) -> ThreadOffload:
         return ThreadOffload(self._resources.enter_context(ThreadPoolExecutor(n, thread_name_prefix=name)))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from gateway.config import Config, Document
 from gateway.config.change import Change
-from gateway.contracts import Clock, Describe, Signal
+from gateway.contracts import Clock, Describe, KeepWords, Signal, nobody_keeps
 from gateway.derive import Derived
 from gateway.devices import Devices
 from gateway.journal import Journal
@@ -52,6 +52,7 @@ class Switch:
         journal: Journal,
         save: Callable[[Catalog], Awaitable[None]],
         clock: Clock,
+        words: Callable[[str], KeepWords] = lambda device: nobody_keeps,
     ) -> None:
         self._running = running
         self._catalog = catalog
@@ -59,6 +60,7 @@ class Switch:
         self._journal = journal
         self._save = save
         self._clock = clock
+        self._words = words
         self._shared: dict[str, dict[str, Any]] = {}
         self._signals: Mapping[str, Signal] = {}
         self.derived = Derived((), 0)
@@ -146,5 +148,6 @@ class Switch:
             journal=self._journal,
             shared=shared,
             describe=describe,
+            words=self._words,
             only=only,
         )

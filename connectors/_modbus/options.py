@@ -43,6 +43,7 @@ class DeviceOptions(Options):
     budget: float = Field(
         default=0, ge=0, allow_inf_nan=False, description="requests per second at most; 0: any number"
     )
+    words: bool = Field(default=False, description="keep its answers as they are, for gateway redecode")
     tls: Tls = Tls()
 
 

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from connectors._modbus.blocks import REGISTERS_MAX, Block, Span, between, halves, plan
 from connectors._modbus.counters import Counters
 from connectors._modbus.pdu import ILLEGAL_FUNCTION, SILENT, UNREACHABLE, Answer, Request, read
+from connectors._modbus.planned import UNASKED, Planned
 from connectors._modbus.points import Point
 from connectors._modbus.profile import Profile
-from connectors._modbus.registers import Column, columns
+from connectors._modbus.registers import columns
 from gateway.contracts import Clock, DeviceError, Emit
 from gateway.model import Batch, Quality
 
@@ -48,6 +49,9 @@ _QUALITY: Final = {
 _REFUSED: Final = (1, 2, 3)
 """Exception codes that come again however often one asks: function, address, length."""
 
+Keep = Callable[[Sequence[Block], NDArray[np.int64], NDArray[np.uint32], NDArray[np.uint8]], None]
+"""Takes what was asked for, and for each block when it came, whether it is good, and the answers end to end."""
+
 Ask = Callable[[Sequence[Request]], Awaitable[list[Answer | None]]]
 """Sends requests; see Line.ask."""
 
@@ -71,7 +75,9 @@ class Scan:
         *,
         gap: int = 8,
         registers_max: int = REGISTERS_MAX,
+        keep: Keep | None = None,
     ) -> None:
+        self._keep = keep
         self._points = points
         self._numbers = numbers
         self._profile = profile
@@ -165,10 +171,10 @@ class Scan:
                 block_of[i] = len(self.blocks) + self._codes.index(code)
         self._columns = self._planned_columns(at, block_of)
 
-    def _planned_columns(self, at: Sequence[int], block_of: NDArray[np.intp]) -> list["_Planned"]:
+    def _planned_columns(self, at: Sequence[int], block_of: NDArray[np.intp]) -> list[Planned]:
         factors = [self._factor.get(i) for i in range(len(self._points))]
         return [
-            _Planned(
+            Planned(
                 column,
                 self._numbers[column.rows],
                 block_of[column.rows],
@@ -243,6 +249,7 @@ class Scan:
     def _sound(self, answers: Sequence[Answer | None]) -> list[Batch]:
         """Turn good answers to all that is wanted, one per block, into one batch per kind of value."""
         image, time = self._image(answers), _times(answers)
+        self._kept(time, np.zeros(len(time), np.uint32), image)
         return [column.batch(image, time) for column in self._columns]
 
     def _troubled(self, answers: Sequence[Answer | None], clock: Clock) -> list[Batch]:
@@ -250,10 +257,16 @@ class Scan:
         image = self._image(answers)
         silent = any(answer is None or answer.code == SILENT for answer in answers)
         trouble = [_quality(answer) for answer in answers]
-        trouble += [_UNASKED if silent else _QUALITY[code] for code in self._codes]
+        trouble += [UNASKED if silent else _QUALITY[code] for code in self._codes]
+        self._kept(_times(answers), np.array(trouble[: len(answers)], np.uint32), image)
         time = np.r_[_times(answers), np.full(len(self._codes), clock.now_ns())]
         batches = [column.troubled(image, time, np.array(trouble, dtype=np.uint32)) for column in self._columns]
         return [batch for batch in batches if len(batch)]
+
+    def _kept(self, time: NDArray[np.int64], quality: NDArray[np.uint32], image: NDArray[np.uint8]) -> None:
+        """Have the answers kept as they are, if that is wanted and there is one."""
+        if self._keep is not None and not quality.all():
+            self._keep(self.blocks, time, quality, image[: len(image) - len(self._spare)])
 
     def _image(self, answers: Sequence[Answer | None]) -> NDArray[np.uint8]:
         """All answers end to end: registers as they came, a byte for each bit; zeros where there is none."""
@@ -271,42 +284,10 @@ def _unpacked(data: bytes, count: int) -> bytes:
     return np.unpackbits(np.frombuffer(data, np.uint8), count=count, bitorder="little").tobytes()
 
 
-_UNASKED: Final = 0xFFFF_FFFF
-"""In place of a quality: the block was not asked for, so there is nothing to say of its tags."""
-
-
 def _quality(answer: Answer | None) -> int:
     if answer is None:
-        return _UNASKED
+        return UNASKED
     return _QUALITY.get(answer.code, Quality.BAD_DEVICE_FAILURE) if answer.code else 0
-
-
-class _Planned:
-    """A column with its tags and the blocks that they, and their scale factors, come from."""
-
-    def __init__(
-        self,
-        column: Column,
-        tags: NDArray[np.uint32],
-        block_of: NDArray[np.intp],
-        factor_block_of: NDArray[np.intp],
-    ) -> None:
-        self._column = column
-        self._tags = tags
-        self._block_of = block_of
-        self._factor_block_of = factor_block_of
-
-    def batch(self, image: NDArray[np.uint8], time: NDArray[np.int64]) -> Batch:
-        """Decode; `time` is per block."""
-        value, quality = self._column.decode(image)
-        return Batch(self._tags, time.take(self._block_of), value, quality)
-
-    def troubled(self, image: NDArray[np.uint8], time: NDArray[np.int64], trouble: NDArray[np.uint32]) -> Batch:
-        """Decode; `time` and `trouble` are per block. Rows of blocks that were not asked for are left out."""
-        worst = np.maximum(trouble[self._block_of], trouble[self._factor_block_of])
-        value, quality = self._column.decode(image, worst)
-        rows = np.flatnonzero(worst != _UNASKED)
-        return Batch(self._tags[rows], time[self._block_of[rows]], value[rows], quality[rows])
 
 
 def _times(answers: Sequence[Answer | None]) -> NDArray[np.int64]:

@@ -59,6 +59,10 @@ class Historian(Keys):
         description="most bytes on disk, SQLite only; then the oldest is dropped, readings before roll-ups",
     )
 
+    words: Seconds = Field(
+        default=30 * 86_400.0, description="how long answers of devices with words: true are kept, for gateway redecode"
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _or_none(cls, keys: Any) -> Any:

@@ -12,6 +12,7 @@ runs the connector again. Trouble inside is an exception that nobody catches but
 
     flow.py      who passes readings on: Connector, Signal, Sink, and what they are given
     modules.py   what a plug-in offers, and what it is given: Device, ProtocolModule, SignalModule
+    words.py     what a device answered, before it was decoded
 
 They know the model and nothing else of the gateway.
 """
@@ -35,6 +36,7 @@ from gateway.contracts.modules import (
     Describe,
     Device,
     DeviceJournal,
+    KeepWords,
     NoJournal,
     NoPast,
     Past,
@@ -42,7 +44,9 @@ from gateway.contracts.modules import (
     SignalModule,
     at_once,
     nobody_asks,
+    nobody_keeps,
 )
+from gateway.contracts.words import Redecode, Words
 
 __all__ = [
     "Caller",
@@ -53,6 +57,7 @@ __all__ = [
     "DeviceError",
     "DeviceJournal",
     "Emit",
+    "KeepWords",
     "NoJournal",
     "NoPast",
     "Offload",
@@ -60,12 +65,15 @@ __all__ = [
     "Polled",
     "Prompt",
     "ProtocolModule",
+    "Redecode",
     "Signal",
     "SignalModule",
     "Sink",
     "Step",
     "Traced",
+    "Words",
     "Writer",
     "at_once",
     "nobody_asks",
+    "nobody_keeps",
 ]

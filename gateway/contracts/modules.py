@@ -34,6 +34,23 @@ def nobody_asks(number: int, **said: Any) -> None:
     """Nobody wants to know what a device says of its tags."""
 
 
+class KeepWords(Protocol):
+    """Take what a device answered in one scan, before it is decoded (gateway/contracts/words.py), and never block.
+
+    `time` int64 and `quality` uint32 have an item for each part of the image that came by itself.
+    """
+
+    def __call__(
+        self, recipe: str, time: NDArray[np.int64], quality: NDArray[np.uint32], image: NDArray[np.uint8], /
+    ) -> None: ...
+
+
+def nobody_keeps(
+    recipe: str, time: NDArray[np.int64], quality: NDArray[np.uint32], image: NDArray[np.uint8], /
+) -> None:
+    """Nobody keeps what a device answers."""
+
+
 class Past(Protocol):
     """What is known of a device from before the gateway was started, as durable as its readings.
 
@@ -101,7 +118,8 @@ class Device:
     have in common, such as a serial line. `folder` is where the gateway keeps its files. `stored()` waits until what
     was emitted so far is in the journal: a server may forget it then. `room()` waits as long as the journal has no room
     and is to block: ask it before you ask the device for more. `describe` takes what the device says of a tag. `past`
-    is how far it was told when the gateway ran last.
+    is how far it was told when the gateway ran last. `words` takes what the device answered as it is, for protocols
+    that can decode it again (gateway/contracts/words.py).
     """
 
     name: str
@@ -117,13 +135,14 @@ class Device:
     room: Callable[[], Awaitable[None]] = at_once
     describe: Describe = nobody_asks
     past: Past = field(default_factory=NoPast)
+    words: KeepWords = nobody_keeps
 
 
 class ProtocolModule(Protocol):
     """A module of `connectors/`: one protocol.
 
     It may also offer `discover(url, *, ...)`, which looks for devices and returns what it found (connectors/_found.py);
-    it takes those options of `gateway discover` that it has a use for.
+    it takes those options of `gateway discover` that it has a use for. Or `redecode` (gateway/contracts/words.py).
     """
 
     SCHEMES: Sequence[str]

@@ -15,6 +15,9 @@
     ask.py      readings of a series out of both
     retention.py what is given up: the old, and the oldest where there is no room
     history.py  the database: append, compact, query
+    words.py    answers of devices as they were, in tables
+    keeper.py   answers on their way there
+    repair.py   readings in the place of others of their time
     backup.py   a copy while it is written, and whether all of it can be read
     sink.py     from the journal's cursor into the database
 

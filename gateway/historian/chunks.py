@@ -37,6 +37,14 @@ def chunks_before(db: Connection, series: int, kind: Kind, time_ns: int) -> Iter
     return _decoded(db, _with_times(mine).order_by(chunk.first_time.desc()))
 
 
+def chunks_with_ids(db: Connection, series: int, start_ns: int, end_ns: int) -> list[tuple[int, Readings]]:
+    """Return the chunks of a series that may have readings in [start, end), of all kinds, and their ids."""
+    chunk, times = schema.chunk.c, schema.times.c
+    both = select(chunk.id, chunk.data, times.data).join(schema.times, times.id == chunk.times)
+    rows = db.execute(both.where(within(series, tuple(Kind), start_ns, end_ns))).all()
+    return [(id_, coding.decode(data, coding.decode_times(of_times))[1]) for id_, data, of_times in rows]
+
+
 def _with_times(which: ColumnElement[bool]) -> Select[Any]:
     table = schema.chunk
     both = select(table.c.data, schema.times.c.data).join(schema.times, schema.times.c.id == table.c.times)

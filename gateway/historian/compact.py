@@ -55,7 +55,7 @@ def store(db: Connection, shard: int, grids: Iterable[Grid]) -> int:
             again |= {(number, hour) for hour in np.unique(mine.time // HOUR_NS).tolist()}
     _add_rollups(db, joined(rows), again)
     for number, hour in sorted(again):
-        _rollup_again(db, number, hour * HOUR_NS)
+        rollup_again(db, number, hour * HOUR_NS)
     return replaced
 
 
@@ -89,7 +89,7 @@ def _add_rollups(db: Connection, rows: Rollup, but: Collection[tuple[int, int]])
             _put(db, table, merge(rollup_of(mine), wide, width_ns) if mine else wide)
 
 
-def _rollup_again(db: Connection, series: int, hour_ns: int) -> None:
+def rollup_again(db: Connection, series: int, hour_ns: int) -> None:
     """Make the roll-ups of an hour of a series anew from its chunks."""
     batches = [batch_of(series, readings) for _, readings in chunks_of(db, series, hour_ns, hour_ns + HOUR_NS)]
     parts = [batch.where((batch.time >= hour_ns) & (batch.time < hour_ns + HOUR_NS)) for batch in batches]

@@ -64,7 +64,7 @@ class History:
     """
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self.engine = engine
         self._series: dict[str, int] = {}
         self._prepared = False
         self.replaced = 0
@@ -72,15 +72,15 @@ class History:
     def prepare(self) -> None:
         """Make the tables and views that are missing and learn which series there are; once, whoever needs it first."""
         if not self._prepared:
-            schema.metadata.create_all(self._engine)
-            with self._engine.begin() as db:
+            schema.metadata.create_all(self.engine)
+            with self.engine.begin() as db:
                 _check_version(db)
                 make_views(db)
                 self._series = dict(_known_series(db))
             self._prepared = True
 
     def close(self) -> None:
-        self._engine.dispose()
+        self.engine.dispose()
 
     # --- writing --------------------------------------------------------------------------
 
@@ -89,7 +89,7 @@ class History:
         self.prepare()
         new = {tag.path: tag for tag in tags if tag.path not in self._series}
         if new:
-            with self._engine.begin() as db:
+            with self.engine.begin() as db:
                 statement = upsert(db.dialect, schema.series).on_conflict_do_nothing()
                 for part in _slices(list(new.values()), _SERIES_ROWS):
                     rows = [{"path": tag.path, "unit": tag.unit, "description": tag.description} for tag in part]
@@ -101,14 +101,14 @@ class History:
         """Return the position up to which this journal is stored."""
         self.prepare()
         table = schema.progress
-        with self._engine.connect() as db:
+        with self.engine.connect() as db:
             position = db.scalar(select(table.c.position).where(table.c.gateway == gateway, table.c.journal == journal))
         return int(position or 0)
 
     def append(self, batches: Iterable[Batch], progress: Progress, now_ns: int) -> None:
         """Store batches whose `tag` is the series, and how far that is, in one transaction."""
         rows = list(tail_rows(batches, now_ns))
-        with self._engine.begin() as db:
+        with self.engine.begin() as db:
             if rows:
                 db.execute(insert(schema.tail), rows)
             table = schema.progress
@@ -128,7 +128,7 @@ class History:
         """
         table = schema.tail
         replaced = 0
-        with self._engine.begin() as db:
+        with schema.writing(self.engine) as db:
             waiting = select(table.c.id, table.c.n).where(table.c.shard == shard).order_by(table.c.id)
             last, n = _until(db.execute(waiting.with_for_update()), 2 * COMPACT_READINGS)
             if n:
@@ -141,12 +141,12 @@ class History:
 
     def joins(self, shard: int, start_ns: int, end_ns: int, now_ns: int) -> Iterator[int]:
         """Join small chunks of [start, end), whole days; each step is short and gives how many there are less."""
-        return joining.joins(self._engine, shard, start_ns, end_ns, now_ns)
+        return joining.joins(self.engine, shard, start_ns, end_ns, now_ns)
 
     def oldest(self) -> int | None:
         """Return about the time of the oldest reading in chunks; None without any."""
         self.prepare()
-        with self._engine.connect() as db:
+        with self.engine.connect() as db:
             return joining.oldest(db)
 
     def tail(self) -> list[Waiting]:
@@ -154,7 +154,7 @@ class History:
         self.prepare()
         table = schema.tail
         sums = select(table.c.shard, func.sum(table.c.n), func.min(table.c.received)).group_by(table.c.shard)
-        with self._engine.connect() as db:
+        with self.engine.connect() as db:
             return [Waiting(shard, int(n), oldest) for shard, n, oldest in db.execute(sums.order_by(table.c.shard))]
 
     def forget(self, before_ns: int, others: Sequence[tuple[str, int]] = ()) -> int:
@@ -163,18 +163,18 @@ class History:
         For paths that match a pattern of `others`, the first one that does, its time counts instead.
         """
         self.prepare()
-        with self._engine.begin() as db:
+        with schema.writing(self.engine) as db:
             return retention.forget(db, [(id_, _before(path, before_ns, others)) for path, id_ in _known_series(db)])
 
     def used(self) -> int:
         """Return the bytes of disk that history needs. SQLite only."""
         self.prepare()
-        with self._engine.connect() as db:
+        with self.engine.connect() as db:
             return retention.used(db)
 
     def drop_oldest(self) -> Dropped | None:
         """Give up a piece of the oldest, readings before roll-ups; None if only the tail is left."""
-        with self._engine.begin() as db:
+        with schema.writing(self.engine) as db:
             return retention.drop_oldest(db)
 
     # --- asking ---------------------------------------------------------------------------
@@ -186,13 +186,13 @@ class History:
         earlier, but not before it has so many.
         """
         self.prepare()
-        with self._engine.connect() as db:
+        with self.engine.connect() as db:
             return list(readings_of(db, self._series.get(path, _NO_SERIES), start_ns, end_ns, most).values())
 
     def at(self, path: str, time_ns: int, *, usable: bool = False) -> Readings | None:
         """Return the last reading at or before a time, as Readings of one; with `usable` the last good one."""
         self.prepare()
-        with self._engine.connect() as db:
+        with self.engine.connect() as db:
             return last_at(db, self._series.get(path, _NO_SERIES), time_ns, usable)
 
     def summary(self, path: str, start_ns: int, end_ns: int, bucket_ns: int) -> Summary | None:
@@ -220,7 +220,7 @@ class History:
         """Return as many good numbers of [start, end) as a picture needs, as floats; None without any."""
         self.prepare()
         series = self._series.get(path, _NO_SERIES)
-        with self._engine.connect() as db:
+        with self.engine.connect() as db:
             check_count(db, series, start_ns, end_ns)
             parts = list(readings_of(db, series, start_ns, end_ns).values())
         every = numbers([batch_of(0, part) for part in parts]) if parts else Batch.of([], [], np.empty(0))
@@ -241,7 +241,7 @@ class History:
         start_ns -= start_ns % bucket_ns
         end_ns += -end_ns % bucket_ns
         table, unit_ns = (schema.rollup_1m, MINUTE_NS) if bucket_ns % HOUR_NS else (schema.rollup_1h, HOUR_NS)
-        with self._engine.connect() as db:
+        with self.engine.connect() as db:
             tail = list(tail_of(db, series, start_ns, end_ns))
             within = (table.c.series == series, table.c.bucket >= start_ns, table.c.bucket < end_ns)
             rows = rollup_of(db.execute(select(table).where(*within).order_by(table.c.bucket)).all())
@@ -260,7 +260,7 @@ class History:
         """The readings in [start, end) and the last one before."""
         self.prepare()
         series = self._series.get(path, _NO_SERIES)
-        with self._engine.connect() as db:
+        with self.engine.connect() as db:
             check_count(db, series, start_ns, end_ns)
             before = last_at(db, series, start_ns - 1, usable=False)
             found = list(readings_of(db, series, start_ns, end_ns).values())

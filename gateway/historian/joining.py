@@ -67,10 +67,10 @@ def joins(engine: Engine, shard: int, start_ns: int, end_ns: int, now_ns: int) -
     needed = {head.times for head in heads if head.id not in joined}
     chunks = Chunks()
     for some in _transactions(sorted(found, key=lambda run: [head.times for head in run])):
-        with engine.connect() as db, db.begin() as transaction:
+        with schema.writing(engine) as db:
             less = _join(db, chunks, some)
             if not less:
-                transaction.rollback()
+                db.rollback()
                 return
         yield less
     if unneeded := [{"of": id_} for id_ in {head.times for run in found for head in run} - needed]:

@@ -7,17 +7,23 @@
     rollup_1m   one row per series and minute, for SQL users too; sums, so that rows can be merged
     rollup_1h   the same per hour
     progress    how far into which journal a gateway's readings are stored; in the same transaction as they are
+    recipe      how answers of a device were read and decoded; `id` is the version of the recipe
+    words       answers of a device as they were, as in words.py, and the recipe by which they were decoded then
+    repair      that readings of a device in [start, end) were decoded again, and by which recipe they are since
     version     of this schema
 
 A shard is 256 series that are stored together, so that neither a query nor a compaction reads all of the tail. Times
 are nanoseconds since 1970 UTC, as everywhere. What is in the tail is not in the roll-ups yet.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
     Column,
+    Connection,
     Double,
     Engine,
     ForeignKey,
@@ -27,6 +33,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    UniqueConstraint,
     create_engine,
     event,
 )
@@ -113,8 +120,44 @@ progress: Final = Table(
     Column("position", BigInteger, nullable=False),
 )
 
+recipe: Final = Table(
+    "recipe",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("device", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    UniqueConstraint("device", "digest"),
+)
+
+words: Final = Table(
+    "words",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("device", Text, nullable=False),
+    Column("recipe", _Id, ForeignKey("recipe.id"), nullable=False),
+    Column("first_time", BigInteger, nullable=False),
+    Column("last_time", BigInteger, nullable=False),
+    Column("n", Integer, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    Index("words_by_time", "device", "first_time"),
+)
+
+repair: Final = Table(
+    "repair",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("device", Text, nullable=False),
+    Column("recipe", _Id, ForeignKey("recipe.id"), nullable=False),
+    Column("start_time", BigInteger, nullable=False),
+    Column("end_time", BigInteger, nullable=False),
+    Column("readings", BigInteger, nullable=False),
+    Column("done", BigInteger, nullable=False),
+)
+
 version: Final = Table("version", metadata, Column("number", Integer, primary_key=True, autoincrement=False))
 VERSION: Final = 2
+_WRITER: Final = 0x6869_7374
 
 
 def engine(url: str) -> Engine:
@@ -137,3 +180,12 @@ def _pragmas(connection: Any, _record: Any) -> None:
         "foreign_keys = ON",
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A transaction that changes what it has read: no other of these, of this process or another one, comes between."""
+    with engine.begin() as db:
+        sqlite = db.dialect.name == "sqlite"
+        db.exec_driver_sql("BEGIN IMMEDIATE" if sqlite else f"SELECT pg_advisory_xact_lock({_WRITER})")
+        yield db

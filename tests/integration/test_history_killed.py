@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from gateway.historian.backup import findings
+from gateway.historian.chunk import Readings
 from gateway.historian.history import History, Progress
+from gateway.historian.repair import repair
 from gateway.historian.rollup import HOUR_NS
 from gateway.historian.schema import engine
 from gateway.model import Batch, Tag
@@ -33,6 +35,9 @@ def write_until_killed(url: str) -> None:
         if position % 5 == 0:
             for _ in history.joins(0, 0, DAY_NS, 2 * DAY_NS):
                 pass
+        if position % 7 == 0:
+            again = Readings(number * SECOND_NS, number.astype(float), np.zeros(N, np.uint32))
+            repair(history, Tag("plant/a", "x"), again)
         print(position, flush=True)  # noqa: T201
 
 

@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from gateway.historian.backup import findings
+from gateway.historian.chunk import Readings
 from gateway.historian.history import History, Progress
+from gateway.historian.repair import differing, repair
 from gateway.historian.rollup import MINUTE_NS
 from gateway.historian.schema import engine
 from gateway.model import Batch, Kind, Tag
@@ -146,6 +148,26 @@ class HistoryMachine(RuleBasedStateMachine):
             start_ns = day * 24 * 3600 * 10**9
             for less in self.history.joins(0, start_ns, start_ns + 24 * 3600 * 10**9, now * 10**9 + 25 * 3600 * 10**9):
                 assert less > 0
+        assert list(findings(self.engine)) == []
+
+    @rule(emitted=emissions(), name=st.sampled_from(["float", "text", "changing"]))
+    def repair(self, emitted: list[Reading], name: str) -> None:
+        """Readings of one kind in the place of those of the same times, whatever kind these had."""
+        mine = sorted({r.time: r for r in emitted if r.tag == name}.values(), key=lambda r: r.time)
+        mine = [r for r in mine if r.kind is mine[0].kind]
+        if not mine:
+            return
+        self.history.series(list(TAGS.values()))
+        values = [r.value for r in mine]
+        value = np.array(values) if mine[0].kind is Kind.FLOAT else column(mine[0].kind, values)
+        time, quality = np.array([r.time for r in mine]), np.array([r.quality for r in mine], np.uint32)
+        wrong, told_ = differing(self.history, f"plant/machine/{name}", Readings(time, value, quality))
+        assert len(wrong) == told_.readings
+        if len(wrong):
+            repair(self.history, TAGS[name], wrong)
+            self.waiting = 0
+        self.has = {key: r for key, r in self.has.items() if r.tag != name or r.time not in wrong.time.tolist()}
+        self.has |= {r.key: r for r in mine if r.time in wrong.time.tolist()}
         assert list(findings(self.engine)) == []
 
     @rule(second=SECONDS)
