@@ -7,11 +7,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import DBAPIError
 
 from gateway.historian import chunk as coding
-from gateway.historian import grid, schema
+from gateway.historian import grid, schema, words
 
 _ROWS: Final = 500
 
@@ -73,6 +73,16 @@ def _findings(engine: Engine) -> Iterator[str]:
                 grid.decode(data)
             except ValueError as error:
                 yield f"row {id_} of the tail: {error}"
+        yield from _words_findings(db)
+
+
+def _words_findings(db: Connection) -> Iterator[str]:
+    table = schema.words.c
+    for id_, data in db.execute(select(table.id, table.data), execution_options={"yield_per": _ROWS}):
+        try:
+            words.decode(data, "")
+        except ValueError as error:
+            yield f"answers {id_}: {error}"
 
 
 def _fault(data: bytes, times: bytes | None, head: tuple[int, int, int]) -> str | None:

@@ -16,10 +16,11 @@ _STEPS: Final = ((schema.rollup_1m, DAY_NS), (schema.rollup_1h, 30 * DAY_NS))
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """How many readings and rows of roll-ups are gone because there was no room."""
+    """How many readings, rows of roll-ups and scans of kept answers are gone because there was no room."""
 
-    readings: int
-    rows: int
+    readings: int = 0
+    rows: int = 0
+    scans: int = 0
 
 
 def forget(db: Connection, kept: Iterable[tuple[int, int]]) -> int:
@@ -51,8 +52,11 @@ def used(db: Connection) -> int:
 def drop_oldest(db: Connection) -> Dropped | None:
     """Delete a piece of the oldest that there is; None if only the tail is left.
 
-    An hour of readings while there are any in chunks, then a day of minutes, then a month of hours.
+    A day of answers while there are any, then an hour of readings of those in chunks, then a day of minutes, then a
+    month of hours.
     """
+    if (dropped := _drop_words(db)) is not None:
+        return dropped
     times, chunk = schema.times.c, schema.chunk.c
     oldest_ns = db.scalar(select(func.min(times.last_time)))
     if oldest_ns is not None:
@@ -66,12 +70,23 @@ def drop_oldest(db: Connection) -> Dropped | None:
         readings = db.scalar(select(func.sum(chunk.n)).where(*these))
         db.execute(delete(schema.chunk).where(*these))
         db.execute(delete(schema.times).where(times.last_time < before_ns))
-        return Dropped(int(readings or 0), 0)
+        return Dropped(readings=int(readings or 0))
     for table, width_ns in _STEPS:
         first_ns = db.scalar(select(func.min(table.c.bucket)))
         if first_ns is not None:
-            return Dropped(0, db.execute(delete(table).where(table.c.bucket < first_ns + width_ns)).rowcount)
+            return Dropped(rows=db.execute(delete(table).where(table.c.bucket < first_ns + width_ns)).rowcount)
     return None
+
+
+def _drop_words(db: Connection) -> Dropped | None:
+    words = schema.words.c
+    oldest_ns = db.scalar(select(func.min(words.last_time)))
+    if oldest_ns is None:
+        return None
+    these = words.last_time < oldest_ns + DAY_NS
+    scans = db.scalar(select(func.sum(words.n)).where(these))
+    db.execute(delete(schema.words).where(these))
+    return Dropped(scans=int(scans or 0))
 
 
 def _pragma(db: Connection, word: str) -> Any:

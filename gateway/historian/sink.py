@@ -24,6 +24,7 @@ _FORGET_EVERY = 120
 _TRANSACTION_READINGS = 100_000
 _JOINED_AT_A_TIME = 4
 """Shards and days that are looked through for small chunks every five seconds."""
+_DROPPED = ("history_readings_dropped", "history_rows_dropped", "history_scans_dropped")
 _POSITION_BITS = 40
 _TAIL_AGE_NS = 600_000_000_000
 """A shard is compacted when its oldest reading has waited for ten minutes: that makes long chunks, but a query reads
@@ -63,7 +64,7 @@ class Historian:
         self._series = np.empty(0, np.uint32)
         self.readings = 0
         self.joined = 0
-        self.dropped = {"history_readings_dropped": 0, "history_rows_dropped": 0}
+        self.dropped = dict.fromkeys(_DROPPED, 0)
 
     def counts(self) -> Mapping[str, int]:
         """Return what compacting has counted, by name."""
@@ -120,6 +121,7 @@ class Historian:
                 return  # the tail is what is left
             self.dropped["history_readings_dropped"] += dropped.readings
             self.dropped["history_rows_dropped"] += dropped.rows
+            self.dropped["history_scans_dropped"] += dropped.scans
 
     def _write(self, records: Sequence[Record], now_ns: int) -> int:
         if self._stored is None:

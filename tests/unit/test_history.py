@@ -9,7 +9,10 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from gateway.contracts import Words
+from gateway.historian import words
 from gateway.historian.history import History, OtherVersion, Progress
+from gateway.historian.retention import Dropped
 from gateway.historian.rollup import MINUTE_NS
 from gateway.historian.schema import engine
 from gateway.historian.sink import Historian
@@ -205,8 +208,11 @@ def test_without_room_the_oldest_readings_go_first_then_minutes_then_hours(datab
         store(history, Batch.of([1] * 60, start + np.arange(60) * MINUTE_NS, np.arange(60.0)))
         compact(history)
     store(history, Batch.of([1], 2 * day, [99.0]))
+    answers = Words("{}", np.array([[0], [day]]), np.zeros((2, 1), np.uint32), np.zeros((2, 4), np.uint8))
+    words.keep(database, {"press": [answers]})
     before = history.used()
     left = []
+    assert history.drop_oldest() == Dropped(scans=2)
     while (dropped := history.drop_oldest()) is not None:
         counts = [count(database, table) for table in ("chunk", "times", "rollup_1m", "rollup_1h")]
         left.append((dropped.readings, dropped.rows, *counts))

@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from connectors import modbus
 from gateway.contracts import Device, Words
 from gateway.historian import keeper as keeping
+from gateway.historian.backup import findings
 from gateway.historian.history import History
 from gateway.historian.keeper import Keeper
 from gateway.historian.schema import engine
-from gateway.historian.words import decode, encode, kept
+from gateway.historian.words import decode, encode, keep, kept
 from gateway.model import Tag
 from tests.inline import inline
 from tests.simulation.loop import EPOCH_NS, LoopClock, simulate
@@ -58,6 +59,15 @@ def test_what_is_kept_comes_back(data: st.DataObject) -> None:
     for damaged in (row[:-1], row[:10], b"", row[:-1] + bytes([row[-1] ^ 1])):
         with pytest.raises(ValueError, match="damaged"):
             decode(damaged, "recipe")
+
+
+def test_answers_that_are_damaged_are_found_by_a_check(database: Engine) -> None:
+    History(database).prepare()
+    keep(database, {"d": [words(2, [1, 2, 3, 4], [0, 1])]})
+    assert list(findings(database)) == []
+    with database.begin() as db:
+        db.execute(text("UPDATE words SET data = x'01'"))
+    assert list(findings(database)) == ["answers 1: it is damaged: its checksum does not match"]
 
 
 def device(**tags: dict[str, Any]) -> Device:
