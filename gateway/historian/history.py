@@ -6,6 +6,7 @@ It knows paths and batches, and neither journal nor bus.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from threading import Lock
 from typing import Any, Final
 
 import numpy as np
@@ -67,11 +68,14 @@ class History:
         self.engine = engine
         self._series: dict[str, int] = {}
         self._prepared = False
+        self._preparing = Lock()
         self.replaced = 0
 
     def prepare(self) -> None:
         """Make the tables and views that are missing and learn which series there are; once, whoever needs it first."""
-        if not self._prepared:
+        with self._preparing:  # who asks is in another thread than who writes
+            if self._prepared:
+                return
             schema.metadata.create_all(self.engine)
             with self.engine.begin() as db:
                 _check_version(db)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,15 @@ def database(tmp_path: Path) -> Iterator[Engine]:
     opened = engine(f"sqlite:///{tmp_path / 'history.db'}")
     yield opened
     opened.dispose()
+
+
+def test_whoever_comes_first_makes_the_tables_and_the_others_wait(tmp_path: Path) -> None:
+    """A query that came while the gateway started had the tables made twice, and history was away for a while."""
+    with ThreadPoolExecutor(8) as threads:
+        for k in range(20):
+            history = History(engine(f"sqlite:///{tmp_path / f'{k}.db'}"))
+            assert list(threads.map(lambda _, one=history: one.readings("a", 0, 1), range(8))) == [[]] * 8
+            history.close()
 
 
 def values(history: History, path: str = "plant/a/x") -> list[object]:
