@@ -15,6 +15,7 @@ from api.history import Format, From, To
 from api.plant import Plant
 from api.problems import ANSWERS
 from api.readings import span
+from api.times import Duration
 from gateway.model.duration import seconds
 from gateway.model.quality import good
 from gateway.payload import timestamps
@@ -32,7 +33,7 @@ class Aligned(BaseModel):
 
 
 Tags = Annotated[list[str], Query(alias="tag", min_length=1, max_length=_TAGS_MAX, description="paths")]
-Every = Annotated[str, Query(description="step of the grid, from 1ms on; it begins at `from`")]
+Every = Annotated[Duration, Query(description="step of the grid, from 1ms on; it begins at `from`")]
 
 
 def router(plant: Plant) -> APIRouter:

@@ -12,6 +12,7 @@ from fastapi import Depends, FastAPI
 from fastapi.security import HTTPBearer
 from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import aligned, browse, calls, config, health, history, ledger, problems, readings, stream, why, writes
@@ -22,6 +23,7 @@ from api.plant import Plant
 from api.problems import problem
 
 _PAGE: Final = Path(__file__).parent / "page"
+_STATIC: Final = StaticFiles(directory=_PAGE, html=True)
 _FILES: Final = {"/", *(f"/{file.name}" for file in _PAGE.glob("*"))}
 _OPEN: Final = (
     frozenset({"/livez", "/readyz", "/docs", "/openapi.json", "/static-offline-docs/", f"{i3x.PREFIX}/info"}) | _FILES
@@ -53,10 +55,11 @@ def create(plant: Plant, clients: Mapping[str, Client]) -> ASGIApp:
     bearer = [Depends(HTTPBearer(auto_error=False))] if clients else []  # for the document; Access looks at them
     for part in (why, browse, readings, history, aligned, ledger, stream, writes, calls, config, health):
         app.include_router(part.router(plant), dependencies=bearer)
+    app.include_router(health.probes(plant))
     mimetypes.add_type("text/javascript", ".js")  # the registry of Windows may say otherwise
     app.mount(i3x.PREFIX, i3x.create(plant), name="i3x")
-    app.mount("/", StaticFiles(directory=_PAGE, html=True), name="page")
-    return _Headers(Access(app, plant, clients, _OPEN, _refused))
+    app.router.default = _page  # behind all routes: a route asked by another method is not a page that is missing
+    return _Headers(Access(_Heads(app), plant, clients, _OPEN, _refused))
 
 
 def _refused(path: str, status: int, detail: str) -> ASGIApp:
@@ -65,6 +68,38 @@ def _refused(path: str, status: int, detail: str) -> ASGIApp:
     if path.startswith(f"{i3x.PREFIX}/"):
         return Gzipped(refused(status, detail, headers))
     return problem(status, detail, headers=headers)
+
+
+async def _page(scope: Scope, receive: Receive, send: Send) -> None:
+    """The files of the live page, and nothing else."""
+    if scope["path"] not in _FILES:
+        raise HTTPException(404, f"there is nothing at {scope['path'][:200]}")
+    await _STATIC(scope, receive, send)
+
+
+class _Heads:
+    """Answers HEAD as it would GET, without the body (RFC 9110 section 9.3.2), also where a body has no end."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+        told = False
+
+        async def head(message: Message) -> None:
+            nonlocal told
+            if message["type"] == "http.response.start":
+                await send(message)
+                await send({"type": "http.response.body"})
+                told = True
+
+        async def gone() -> Message:
+            return {"type": "http.disconnect"} if told else await receive()
+
+        await self._app({**scope, "method": "GET"}, gone, head)
 
 
 class _Headers:

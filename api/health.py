@@ -1,7 +1,7 @@
 """How the gateway is doing: for orchestrators, for people, for Prometheus."""
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Any, Final, Literal
 
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from api.browse import moment
 from api.plant import Device, Part, Plant
+from api.problems import answers
 
 
 class Check(BaseModel):
@@ -21,6 +22,14 @@ class Check(BaseModel):
     status: Literal["pass", "warn", "fail"]
     since: str | None
     detail: str = ""
+
+
+class _Health(JSONResponse):
+    media_type = "application/health+json"
+
+
+class _Metrics(Response):
+    media_type = CONTENT_TYPE_LATEST
 
 
 class HealthInfo(BaseModel):
@@ -33,31 +42,45 @@ class HealthInfo(BaseModel):
     checks: dict[str, Check] = Field(description="by name: broker, sinks, journal, and every device")
 
 
-def router(plant: Plant) -> APIRouter:
+_ANSWERS: Final[Any] = {
+    "response_class": _Health,
+    "response_model": HealthInfo,
+    "responses": {503: {"model": HealthInfo}},
+}
+
+
+def probes(plant: Plant) -> APIRouter:
+    """Return the routes that are open to all, for who asks them has no token."""
     routes = APIRouter(tags=["health"])
-    registry = CollectorRegistry()
-    registry.register(_Collector(plant))
-    ProcessCollector(registry=registry)
 
     @routes.get("/livez", operation_id="livez")
     async def livez() -> dict[str, str]:
         """Answer, which is all that is asked: the event loop turns."""
         return {"status": "pass"}
 
-    @routes.get("/readyz", operation_id="readyz", responses={503: {"model": HealthInfo}})
+    @routes.get("/readyz", operation_id="readyz", **_ANSWERS)
     async def readyz() -> JSONResponse:
         """Answer 200 if readings can be taken and kept; a device that is away does not matter for that."""
         return _answer(_health(plant, plant.parts(), ()))
 
-    @routes.get("/healthz", operation_id="healthz", response_model=HealthInfo, responses={503: {"model": HealthInfo}})
+    return routes
+
+
+def router(plant: Plant) -> APIRouter:
+    routes = APIRouter(tags=["health"], responses=answers(401))
+    registry = CollectorRegistry()
+    registry.register(_Collector(plant))
+    ProcessCollector(registry=registry)
+
+    @routes.get("/healthz", operation_id="healthz", **_ANSWERS)
     async def healthz() -> JSONResponse:
         """Answer how every part and every device is doing."""
         return _answer(_health(plant, plant.parts(), plant.devices()))
 
-    @routes.get("/metrics", operation_id="metrics", response_class=Response)
+    @routes.get("/metrics", operation_id="metrics", response_class=_Metrics)
     async def metrics() -> Response:
         """Answer in the text format of Prometheus."""
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+        return _Metrics(generate_latest(registry))
 
     return routes
 
@@ -83,9 +106,7 @@ def _check(one: Part | Device, *, down: Literal["warn", "fail"]) -> Check:
 
 
 def _answer(health: HealthInfo) -> JSONResponse:
-    return JSONResponse(
-        health.model_dump(), 503 if health.status == "fail" else 200, media_type="application/health+json"
-    )
+    return _Health(health.model_dump(), 503 if health.status == "fail" else 200)
 
 
 class _Collector(Collector):

@@ -16,6 +16,7 @@ from api.forms import MEDIA, accepted, cell, csv_row, lines, table, unless_known
 from api.plant import Aggregates, Plant, Readings, Summary
 from api.problems import ANSWERS
 from api.readings import Value, span
+from api.times import MaybeDuration, Moment, like, whole
 from gateway.model import Batch, Tag
 from gateway.model.duration import seconds
 from gateway.model.quality import good
@@ -71,9 +72,11 @@ class Buckets(BaseModel):
     buckets: list[Bucket]
 
 
-From = Annotated[str, Query(alias="from", description="2026-01-05T06:00:00Z, ms since 1970, now, or -1h")]
-To = Annotated[str, Query(alias="to", description="as `from`; the range is [from, to)")]
-Width = Annotated[str, Query(alias="bucket", description="roll up: minutes or hours, such as 1min; raw if absent")]
+From = Annotated[Moment, Query(alias="from", description="2026-01-05T06:00:00Z, ms since 1970, now, or -1h")]
+To = Annotated[Moment, Query(alias="to", description="as `from`; the range is [from, to)")]
+Width = Annotated[
+    MaybeDuration, Query(alias="bucket", description="roll up: minutes or hours, such as 1min; raw if absent")
+]
 Detailed = Annotated[bool, Query(description="more of each bucket, from all readings; any width from 1ms on")]
 Points = Annotated[int, Query(ge=0, le=20_000, description="as many good numbers as a picture needs; 0 for all")]
 Method = Annotated[Literal["lttb", "minmax"], Query(description="how these are chosen")]
@@ -81,7 +84,7 @@ Which = Annotated[Literal["any", "good"], Query(alias="quality", description="go
 Limit = Annotated[
     int, Query(ge=1, le=1_000_000, description="readings in a page; at most 100,000 but for arrow and parquet")
 ]
-Cursor = Annotated[str, Query(max_length=100, description="`next` of the page before")]
+Cursor = Annotated[str, like(r"|-?[0-9]{1,19}\.[0-5]"), Query(max_length=100, description="`next` of the page before")]
 Format = Annotated[
     Literal["", "json", "csv", "ndjson", "arrow", "parquet"], Query(description="instead of the header Accept")
 ]
@@ -224,12 +227,11 @@ def _parsed(cursor: str, start_ns: int) -> tuple[int, int]:
     """From which time on a page is, and how many of that time to leave out."""
     if not cursor:
         return start_ns, 0
-    time, dot, skip = cursor.partition(".")
-    if not (dot and time.removeprefix("-").isascii() and time.removeprefix("-").isdecimal() and len(time) < 20):
+    time, _, skip = cursor.partition(".")
+    after_ns, shown = whole(time), whole(skip)
+    if not 0 <= shown <= _KINDS:
         raise ValueError("cursor: take it from `next` of the page before")
-    if not (skip.isascii() and skip.isdecimal() and len(skip) == 1 and int(skip) <= _KINDS):
-        raise ValueError("cursor: take it from `next` of the page before")
-    return (int(time), int(skip)) if int(time) >= start_ns else (start_ns, 0)
+    return (after_ns, shown) if after_ns >= start_ns else (start_ns, 0)
 
 
 # --- rolled up ----------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from api.plant import Plant
 from api.problems import ANSWERS
 from api.readings import span
+from api.times import Moment, like, whole
 from gateway.payload import timestamps
 
 
@@ -53,7 +54,7 @@ class Page(BaseModel):
     next: str | None
 
 
-Time = Annotated[str, Query(description="2026-01-05T06:00:00Z, ms since 1970, now, or -1h")]
+Time = Annotated[Moment, Query(description="2026-01-05T06:00:00Z, ms since 1970, now, or -1h")]
 
 
 def router(plant: Plant) -> APIRouter:
@@ -65,7 +66,7 @@ def router(plant: Plant) -> APIRouter:
         start: Time = "-1h",
         end: Time = "now",
         limit: Annotated[int, Query(ge=1, le=10_000, description="rows in a page")] = 1_000,
-        cursor: Annotated[str, Query(description="`next` of the page before")] = "",
+        cursor: Annotated[str, like("|[0-9]{1,19}:.*"), Query(description="`next` of the page before")] = "",
     ) -> Page:
         """Return the rows of the minutes that begin in [start, end), oldest first."""
         if device and device not in {one.name for one in plant.devices()}:
@@ -86,7 +87,10 @@ def _named(rows: Any) -> list[tuple[tuple[str, str], dict[str, Any]]]:
 
 def _parsed(cursor: str) -> tuple[int, str]:
     """The key of the last row of the page before. Raises HTTPException 422."""
-    minute, _, device = cursor.partition(":")
-    if cursor and not (minute.isascii() and minute.isdigit() and len(minute) < 20):
-        raise HTTPException(422, "cursor: take it from `next` of the page before")
-    return (int(minute), device) if cursor else (0, "")
+    if not cursor:
+        return 0, ""
+    minute, colon, device = cursor.partition(":")
+    try:
+        return whole(minute if colon else ""), device
+    except ValueError as error:
+        raise HTTPException(422, str(error)) from None

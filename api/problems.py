@@ -59,7 +59,10 @@ def install(app: FastAPI) -> None:
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    return problem(error.status_code, str(error.detail), headers=error.headers)
+    detail = str(error.detail)
+    if error.status_code == 405 and error.headers:
+        detail = f"{request.method} is not possible here, {error.headers['Allow']} is"
+    return problem(error.status_code, detail, headers=error.headers)
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 import orjson
@@ -13,9 +13,12 @@ from pydantic import BaseModel, Field
 from api.browse import number_of
 from api.plant import Plant
 from api.problems import ANSWERS
-from api.times import time_ns
+from api.times import MaybeMoment, time_ns
 from gateway.model import Batch
 from gateway.payload import tag_messages
+
+_SPAN_NS_MAX: Final = 36_525 * 86_400 * 1_000_000_000
+"""A hundred years: the difference of two times is in 64 bits as well, also rounded up to a bucket."""
 
 
 class Value(BaseModel):
@@ -49,7 +52,9 @@ def router(plant: Plant) -> APIRouter:
     @routes.get("/values/{path:path}", operation_id="get_value", responses={200: {"model": Value}})
     async def value(
         path: str,
-        at: Annotated[str, Query(description="the last reading at or before this time; the latest if absent")] = "",
+        at: Annotated[
+            MaybeMoment, Query(description="the last reading at or before this time; the latest if absent")
+        ] = "",
         good: Annotated[bool, Query(description="with `at`: the last good one, last known good")] = False,
     ) -> Response:
         """Return the latest reading of one tag, or that of some other time."""
@@ -81,6 +86,8 @@ def span(start: str, end: str, now_ns: int) -> tuple[int, int]:
     start_ns, end_ns = moment(start, now_ns), moment(end, now_ns)
     if start_ns > end_ns:
         raise HTTPException(422, f"the range ends before it starts: {start} to {end}")
+    if end_ns - start_ns > _SPAN_NS_MAX:
+        raise HTTPException(422, f"{start} to {end} is more than a hundred years")
     return start_ns, end_ns
 
 

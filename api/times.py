@@ -7,21 +7,44 @@ now   -1h   -90s   -7d                                from the moment of the req
 
 import re
 from datetime import UTC, datetime
-from typing import Final
+from typing import Annotated, Final
+
+from pydantic import WithJsonSchema
 
 from gateway.model.duration import seconds
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_LAST_NS: Final = 9_214_646_400_000_000_000  # 2262-01-01
+_LAST_NS: Final = 9_183_110_400_000_000_000  # 2261-01-01: a bucket of a year around it is in 64 bits as well
 _FIRST_NS: Final = -_LAST_NS
 _MS: Final = re.compile(r"\d{1,15}")
+_DURATION: Final = r"[0-9]{1,9}(\.[0-9]{1,9})?(ms|s|min|h|d)"
+_CLOCK: Final = r"[0-2][0-9]:[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-][01][0-9]:[0-5][0-9])"
+_MOMENT: Final = rf"now|-{_DURATION}|[0-9]{{1,15}}|[0-9]{{4}}-[01][0-9]-[0-3][0-9]T{_CLOCK}"
+
+
+def like(pattern: str) -> WithJsonSchema:
+    """Return what the OpenAPI document says of a text. Whoever reads the text says better what is wrong with it."""
+    return WithJsonSchema({"type": "string", "pattern": f"^({pattern})$"})
+
+
+Moment = Annotated[str, like(_MOMENT)]
+MaybeMoment = Annotated[str, like(f"|{_MOMENT}")]
+Duration = Annotated[str, like(_DURATION)]
+MaybeDuration = Annotated[str, like(f"|{_DURATION}")]
+
+
+def whole(text: str) -> int:
+    """Return a number of a cursor. Raises ValueError if it is none of 63 bits, which a database could not take."""
+    if not re.fullmatch(r"-?[0-9]{1,19}", text) or abs(int(text)) >= 2**63:
+        raise ValueError("cursor: take it from `next` of the page before")
+    return int(text)
 
 
 def time_ns(text: str, now_ns: int) -> int:
     """Return nanoseconds since 1970 UTC. Raises ValueError naming the text and the forms."""
     found = _time_ns(text, now_ns)
     if not _FIRST_NS <= found <= _LAST_NS:
-        raise ValueError(f"{text!r} is outside the years 1678 to 2261, which nanoseconds can tell apart")
+        raise ValueError(f"{text!r} is outside the years 1679 to 2260, which nanoseconds can tell apart")
     return found
 
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from api.plant import Plant, Written
 from api.problems import ANSWERS, answers, problem
 from api.readings import json
-from api.times import time_ns
+from api.times import Moment, time_ns
 from gateway.model.quality import name
 from gateway.payload import written_message
 
@@ -40,7 +40,7 @@ NewId = Annotated[
     ),
 ]
 Expires = Annotated[
-    str | None,
+    Moment | None,
     Field(
         description="it is not begun after that time, RFC 3339; 30 s after it came at the latest",
         examples=["2026-01-05T06:00:10Z"],

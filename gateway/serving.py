@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 import uvicorn
 from starlette.types import ASGIApp
 
+from gateway.garbled import strict
+
 
 class _Server(uvicorn.Server):
     """uvicorn without its signal handlers: the command line has them."""
@@ -19,11 +21,12 @@ class _Server(uvicorn.Server):
 @asynccontextmanager
 async def serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
     """Answer HTTP requests as long as the scope lasts."""
-    server = _Server(
-        uvicorn.Config(
-            app, lifespan="off", log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=1
-        )
+    config = uvicorn.Config(
+        app, lifespan="off", log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=1
     )
+    config.load()
+    config.http_protocol_class = strict(config.http_protocol_class)
+    server = _Server(config)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(server.serve(sockets=[listener]), name="api")
         yield

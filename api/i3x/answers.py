@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.payload import encoded
@@ -81,6 +82,10 @@ def install(app: FastAPI) -> None:
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == 405:  # the route knows its own methods only, and some paths have two routes
+        routes = (route for route in request.app.routes if route.matches(request.scope)[0] is Match.PARTIAL)
+        allowed = ", ".join(sorted({method for route in routes for method in route.methods}))
+        return refused(405, f"{request.method} is not possible here, {allowed} is", {"Allow": allowed})
     return refused(error.status_code, str(error.detail), error.headers)
 
 

@@ -6,7 +6,7 @@ import re
 from typing import Annotated, Any, Final
 
 from fastapi import HTTPException, Request
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, StrictBool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.times import time_ns
@@ -40,7 +40,7 @@ class Elements(BaseModel):
 
 
 class Objects(Elements):
-    includeMetadata: bool | None = False
+    includeMetadata: StrictBool | None = False
 
 
 class Related(Objects):

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -21,16 +22,18 @@ class GatewayProcess:
     """One life of a gateway. `ready` is what it said when it was up."""
 
     def __init__(self, config: Path, *options: str) -> None:
+        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115  # a pipe fills up
         self._process = subprocess.Popen(
             [sys.executable, "-m", "gateway", "run", str(config), "--json", *options],
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._errors,
             text=True,
         )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise AssertionError(self._process.communicate()[1])
+            self._process.communicate()
+            raise AssertionError(self._said())
         self.ready: dict[str, Any] = json.loads(line)
         self.pid = self._process.pid
 
@@ -57,13 +60,19 @@ class GatewayProcess:
     def kill(self) -> str:
         """SIGKILL: nothing is said, nothing is written. Return what stood on stderr."""
         self._process.kill()
-        return self._process.communicate()[1]
+        self._process.communicate()
+        return self._said()
 
     def stop(self) -> tuple[int, str]:
         """SIGTERM; return the exit code and what stood on stderr."""
         self._process.send_signal(signal.SIGTERM)
-        _, errors = self._process.communicate(timeout=PATIENCE_S)
-        return self._process.returncode, errors
+        self._process.communicate(timeout=PATIENCE_S)
+        return self._process.returncode, self._said()
+
+    def _said(self) -> str:
+        with self._errors:
+            self._errors.seek(0)
+            return self._errors.read()
 
 
 @contextmanager

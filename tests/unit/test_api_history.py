@@ -1,5 +1,6 @@
 """History over HTTP: forms, pages, pictures, buckets, ETags; and whatever is asked, never a 500."""
 
+import asyncio
 import csv
 import io
 import random
@@ -239,8 +240,51 @@ ODD = [
     *("now", "-1h", "1min", "1ms", "1h", "7d", "0s", "9" * 15, "9" * 30, "-" + "9" * 400 + "d"),
     *("2026-01-05T05:30:00Z", "2261-12-31T00:00:00Z", "1678-06-01T00:00:00Z", "1767589200000000000.1"),
     *("-9223372036854775808.0", "9223372036854775807.5", "1-1.0", "--1.0"),
+    *("9" * 19 + ".0", "9" * 19 + ":x", "2260-12-31T00:00:00Z", "1679-01-02T00:00:00Z", "366d"),
 ]
 KEYS = ["from", "to", "bucket", "detailed", "points", "method", "quality", "limit", "cursor", "format"]
+
+
+@pytest.mark.parametrize(
+    ("path", "params"),
+    [
+        (PATH, {"cursor": "9" * 19 + ".0"}),
+        ("/api/v1/ledger", {"cursor": "9" * 19 + ":drive"}),
+        ("/api/v1/ledger", {"cursor": "0"}),
+        (PATH, {"from": "1680-01-01T00:00:00Z", "to": "2260-01-01T00:00:00Z", "bucket": "365d"}),
+        (PATH, {"from": "1680-01-01T00:00:00Z", "to": "2260-01-01T00:00:00Z", "bucket": "1d", "detailed": "true"}),
+    ],
+)
+async def test_numbers_of_more_than_64_bits_are_a_problem(
+    http: httpx.AsyncClient, path: str, params: dict[str, str]
+) -> None:
+    """They were a mistake of the gateway, and the last of them an answer with buckets in the year 155182."""
+    answer = await http.get(path, params=params)
+    assert answer.status_code == 422, answer.text
+
+
+@pytest.mark.parametrize("end", [("1679-01-01T00:00:00Z", "1679-06-01T00:00:00Z"), ("2260-01-01T00:00:00Z",) * 2])
+@pytest.mark.parametrize("detailed", ["false", "true"])
+async def test_buckets_at_the_ends_of_time(http: httpx.AsyncClient, end: tuple[str, str], detailed: str) -> None:
+    range_ = {"from": end[0], "to": end[1], "bucket": "366d", "detailed": detailed}
+    assert (await http.get(PATH, params=range_)).status_code == 200
+
+
+async def test_head_is_get_without_the_body_also_of_what_has_no_end(http: httpx.AsyncClient) -> None:
+    for path in (PATH, "/api/v1/values", "/api/v1/stream", "/", "/i3x/v1/info"):
+        async with asyncio.timeout(10):
+            answer = await http.head(path)
+        assert (answer.status_code, answer.content) == (200, b""), path
+    assert (await http.head("/api/v1/nothing")).status_code == 404
+
+
+async def test_another_method_is_said_to_be_wrong_not_the_path(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/api/v1/writes")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert answer.json()["detail"] == "GET is not possible here, POST is"
+    assert (await http.post("/api/v1/nothing")).status_code == 404
+    i3x = await http.options("/i3x/v1/objects/value")
+    assert (i3x.status_code, i3x.headers["allow"]) == (405, "POST, PUT")
 
 
 @pytest.mark.parametrize("seed", range(8))
