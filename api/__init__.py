@@ -14,7 +14,8 @@ forms.py      JSON, lines of JSON, CSV; ETags
 ledger.py     /api/v1/ledger
 writes.py     /api/v1/writes: a thing that changes the plant
 calls.py      /api/v1/calls: the other one
-stream.py     /api/v1/stream: values as they change (server-sent events)
+stream.py     /api/v1/stream: readings as they come (server-sent events)
+feed.py       what the streams read
 i3x/          /i3x/v1: CESMII's i3X 1.0
 health.py     /livez /readyz /healthz /metrics
 page/         the live page: plain HTML, CSS and JavaScript, nothing from elsewhere

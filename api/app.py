@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import aligned, browse, calls, config, health, history, ledger, problems, readings, stream, why, writes
 from api.access import Access, Client
+from api.feed import Feed
 from api.i3x import app as i3x
 from api.i3x.answers import Gzipped, refused
 from api.plant import Plant
@@ -52,9 +53,12 @@ def create(plant: Plant, clients: Mapping[str, Client]) -> ASGIApp:
         ],
     )
     problems.install(app)
+    feed = Feed(plant)
     bearer = [Depends(HTTPBearer(auto_error=False))] if clients else []  # for the document; Access looks at them
-    for part in (why, browse, readings, history, aligned, ledger, stream, writes, calls, config, health):
+    for part in (why, browse, readings, history, aligned, ledger, writes, calls, config):
         app.include_router(part.router(plant), dependencies=bearer)
+    for shared in (stream, health):
+        app.include_router(shared.router(plant, feed), dependencies=bearer)
     app.include_router(health.probes(plant))
     mimetypes.add_type("text/javascript", ".js")  # the registry of Windows may say otherwise
     app.mount(i3x.PREFIX, i3x.create(plant), name="i3x")

@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from pydantic import BaseModel, Field
 
 from api.browse import moment
+from api.feed import Feed
 from api.plant import Device, Part, Plant
 from api.problems import answers
 
@@ -66,10 +67,10 @@ def probes(plant: Plant) -> APIRouter:
     return routes
 
 
-def router(plant: Plant) -> APIRouter:
+def router(plant: Plant, feed: Feed) -> APIRouter:
     routes = APIRouter(tags=["health"], responses=answers(401))
     registry = CollectorRegistry()
-    registry.register(_Collector(plant))
+    registry.register(_Collector(plant, feed))
     ProcessCollector(registry=registry)
 
     @routes.get("/healthz", operation_id="healthz", **_ANSWERS)
@@ -112,14 +113,18 @@ def _answer(health: HealthInfo) -> JSONResponse:
 class _Collector(Collector):
     """Metrics from the plant's own counts, made when they are asked for."""
 
-    def __init__(self, plant: Plant) -> None:
+    def __init__(self, plant: Plant, feed: Feed) -> None:
         self._plant = plant
+        self._feed = feed
 
     def collect(self) -> Iterable[Metric]:
         info = InfoMetricFamily("gateway_build", "version of the gateway")
         info.add_metric((), {"version": self._plant.version, "gateway": self._plant.gateway})
         yield info
         yield GaugeMetricFamily("gateway_start_time_seconds", "when it was started", self._plant.started_ns / 1e9)
+        yield GaugeMetricFamily("gateway_streams", "event streams that are open", self._feed.streams)
+        dropped = "readings that event streams missed because they were slow"
+        yield CounterMetricFamily("gateway_stream_readings_dropped", dropped, self._feed.dropped)
         yield from _metrics("device", self._plant.devices())
         yield from _metrics("part", self._plant.parts())
 

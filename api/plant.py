@@ -12,7 +12,7 @@ from gateway.config import Finding
 from gateway.config.change import Change
 from gateway.config.versions import Version
 from gateway.contracts import Step
-from gateway.model import Batch, Catalog
+from gateway.model import Batch, Catalog, Record
 
 
 class Latest(Protocol):
@@ -213,6 +213,19 @@ class Plant(Protocol):
     def latest(self) -> Latest: ...
 
     def now_ns(self) -> int: ...
+
+    @property
+    def head(self) -> int:
+        """Where the journal ends: the position of the last record, which may not be on the disk yet."""
+        ...
+
+    async def after(self, position: int) -> tuple[Sequence[Record], int]:
+        """Return the next records after a position, once they are in the journal, and the position that they reach.
+
+        Waits until there are some; returns none, and the position itself, when the gateway ends. Positions between
+        that have no record are gone. Raises ConnectionError if the disk fails.
+        """
+        ...
 
     def news(self) -> AbstractAsyncContextManager[News]:
         """Return something to wait on for readings to come."""

@@ -66,19 +66,19 @@ def router(plant: Plant) -> APIRouter:
         if found is None:
             raise HTTPException(404, f"{tag.path} has no {'good ' if good else ''}reading at or before {at}")
         batch = Batch(np.array([number], np.uint32), found.time, found.value, found.quality)
-        return json(next(_rows(plant, batch)))
+        return json(next(rows(plant, batch)))
 
     return routes
 
 
 def latest(plant: Plant, numbers: NDArray[np.uint32]) -> list[bytes]:
     """Return the latest readings as JSON objects, in the order of the numbers."""
-    rows = {
+    found = {
         number: row
         for batch in plant.latest.read(numbers)
-        for number, row in zip(batch.tag.tolist(), _rows(plant, batch), strict=True)
+        for number, row in zip(batch.tag.tolist(), rows(plant, batch), strict=True)
     }
-    return [rows[number] for number in numbers.tolist()]
+    return [found[number] for number in numbers.tolist()]
 
 
 def span(start: str, end: str, now_ns: int) -> tuple[int, int]:
@@ -103,7 +103,8 @@ def json(body: bytes) -> Response:
     return Response(body, media_type="application/json")
 
 
-def _rows(plant: Plant, batch: Batch) -> Iterator[bytes]:
+def rows(plant: Plant, batch: Batch) -> Iterator[bytes]:
+    """Yield readings as JSON objects."""
     tags = [plant.catalog[number] for number in batch.tag.tolist()]
     for tag, payload in tag_messages(batch, tags):
         yield b'{"path":%s,' % orjson.dumps(tag.path) + payload[1:]

@@ -1,35 +1,43 @@
-"""Values as they change: server-sent events.
+"""Readings as they come: server-sent events (HTML Living Standard, 9.2).
 
     GET /api/v1/stream?match=*/filler/*
     id: 7-4711
     event: values
     data: [{"path": ..., "value": ..., "timestamp": ..., "quality": "good"}, ...]
 
-An event has the latest reading of every tag that changed since the event before, so a client that is slow gets fewer
-events and never old ones, and costs no memory here. A client that comes back with Last-Event-ID gets what changed
-meanwhile, unless the gateway was restarted; then it gets everything.
+The first event has the latest reading of every tag, those behind it every reading that is stored, in the order of the
+journal, also late ones. Whoever comes back with Last-Event-ID gets all that came since, without a gap and nothing
+twice, also over a restart of the gateway. What somebody has missed, because it was too slow or away for longer than
+the journal keeps, is an event as well, followed by one with the latest readings:
+
+    event: dropped
+    data: {"records": 120, "readings": 3600}
 """
 
 import asyncio
 from collections.abc import AsyncIterator
-from fnmatch import fnmatchcase
 from typing import Annotated, Final
 
-import numpy as np
-from fastapi import APIRouter, Header, Query
+import orjson
+from fastapi import APIRouter, Header, HTTPException
 from fastapi.responses import StreamingResponse
-from numpy.typing import NDArray
 
+from api.feed import Feed
 from api.plant import Plant
 from api.problems import ANSWERS
-from api.readings import latest
+from api.readings import Match as Glob
+from api.times import like
 
 _HEARTBEAT_S: Final = 15.0
-_PACE_S: Final = 0.1
-"""No more than ten events per second: eyes are no faster, and programs have the bus."""
+_PACE_S: Final = 0.01
+"""No more than a hundred events per second; what comes in between is one."""
+_BEHIND_MAX: Final = 2_000
+"""Records that a stream may be behind; what is older it misses."""
+_STREAMS_MAX: Final = 1_000
+_QUIET: Final = b": nothing has come\n\n"
 
 
-def router(plant: Plant) -> APIRouter:
+def router(plant: Plant, feed: Feed) -> APIRouter:
     routes = APIRouter(prefix="/api/v1", tags=["readings"], responses=ANSWERS)
 
     @routes.get(
@@ -39,41 +47,57 @@ def router(plant: Plant) -> APIRouter:
         responses={200: {"content": {"text/event-stream": {}}, "description": "events `values`: arrays of readings"}},
     )
     async def stream(
-        match: Annotated[str, Query(description="glob over the path, such as */line1/*temperature")] = "*",
-        last_event_id: Annotated[str, Header(description="the id of the last event that arrived")] = "",
+        match: Glob = "*",
+        last_event_id: Annotated[
+            str, like("|[0-9]+-[0-9]+"), Header(description="the id of the last event that arrived")
+        ] = "",
     ) -> StreamingResponse:
-        """Send the latest readings, and from then on those that change."""
-        boot, _, version = last_event_id.partition("-")
-        since = int(version) if boot == str(plant.boot) and version.isdecimal() else -1
-        return StreamingResponse(
-            events(plant, match, since), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
-        )
+        """Send the latest readings, and from then on all that come."""
+        if feed.streams >= _STREAMS_MAX:
+            raise HTTPException(503, f"there are {_STREAMS_MAX} streams already", {"Retry-After": "5"})
+        told = events(plant, feed, match, last_event_id)
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return StreamingResponse(told, media_type="text/event-stream", headers=headers)
 
     return routes
 
 
-async def events(plant: Plant, match: str, since: int) -> AsyncIterator[bytes]:
-    """Yield an event whenever something changed after a version, and a comment when nothing does."""
-    wanted = _matching(plant, match)
-    async with plant.news() as news:
-        generation = plant.catalog.generation
+async def events(plant: Plant, feed: Feed, glob: str, last_id: str) -> AsyncIterator[bytes]:
+    """Yield what is now, or what has come since an event, and then what comes; a comment when nothing does."""
+    clock, told_s = asyncio.get_running_loop().time, 0.0
+    with feed.match(glob) as match:
+        place = await feed.resumed(last_id)
+        caught_up = place is None
+        if place is None:
+            place = plant.head
+            yield b"id: %d-%d\n" % (plant.boot, place) + _values(match.present())
         while True:
-            if generation != plant.catalog.generation:
-                wanted, generation = _matching(plant, match), plant.catalog.generation
-            now = plant.latest.now
-            changed = wanted[np.isin(wanted, plant.latest.changed(since))] if since >= 0 else wanted
-            since = now
-            if len(changed):
-                body = b",".join(latest(plant, changed))
-                yield b"id: %d-%d\nevent: values\ndata: [%s]\n\n" % (plant.boot, now, body)
-            await asyncio.sleep(_PACE_S)
+            if caught_up and plant.head - place > _BEHIND_MAX:
+                missed = await feed.skip(match, place, plant.head - _BEHIND_MAX // 2)
+                place = missed.place
+                yield _dropped(missed.records, missed.readings) + _values(match.present())
             try:
                 async with asyncio.timeout(_HEARTBEAT_S):
-                    await news.take()
+                    records, reached = await feed.after(place)
+                    if clock() - told_s < _PACE_S:
+                        await asyncio.sleep(_PACE_S - clock() % _PACE_S)  # all streams at once, so they share the rows
+                        records, reached = await feed.after(place)
             except TimeoutError:
-                yield b": nothing has changed\n\n"
+                yield _QUIET
+                continue
+            if reached == place:
+                return  # the gateway ends
+            if gone := reached - place - len(records):
+                yield _dropped(gone, None) + _values(match.present())
+            place, caught_up, told_s = reached, caught_up or reached >= plant.head, clock()
+            if body := b",".join(rows for record in records if (rows := match.rows(record))):
+                yield b"id: %d-%d\n" % (plant.boot, place) + _values(body)
 
 
-def _matching(plant: Plant, match: str) -> NDArray[np.uint32]:
-    numbers = [number for number in plant.catalog if fnmatchcase(plant.catalog[number].path, match)]
-    return np.array(numbers, np.uint32)
+def _values(rows: bytes) -> bytes:
+    return b"event: values\ndata: [%s]\n\n" % rows
+
+
+def _dropped(records: int, readings: int | None) -> bytes:
+    """How much was missed; how many readings it had is not known of records that the journal does not have any more."""
+    return b"event: dropped\ndata: %s\n\n" % orjson.dumps({"records": records, "readings": readings})

@@ -2,13 +2,18 @@
 
 import asyncio
 import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from gateway.garbled import strict
+
+_UNHEARD_MS: Final = 60_000
+"""A client that takes nothing for so long is gone; the system itself would wait for a quarter of an hour."""
 
 
 class _Server(uvicorn.Server):
@@ -21,6 +26,8 @@ class _Server(uvicorn.Server):
 @asynccontextmanager
 async def serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
     """Answer HTTP requests as long as the scope lasts."""
+    if sys.platform == "linux":
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNHEARD_MS)
     config = uvicorn.Config(
         app, lifespan="off", log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=1
     )

@@ -1,5 +1,6 @@
 """The plant as the API sees it: what runs, and the door for writes. Fulfils `api.plant.Plant`."""
 
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -22,7 +23,7 @@ from gateway.journal import Journal
 from gateway.latest import Latest
 from gateway.ledger import Ledger
 from gateway.mailbox import Mailbox
-from gateway.model import Catalog
+from gateway.model import Catalog, Record
 from gateway.plan import PlannedDevice
 from gateway.supervise import Health
 from gateway.writes import Request, Result, Writes
@@ -75,6 +76,16 @@ class View:
 
     def now_ns(self) -> int:
         return self._clock.now_ns()
+
+    @property
+    def head(self) -> int:
+        return self._journal.appended
+
+    async def after(self, position: int) -> tuple[Sequence[Record], int]:
+        try:
+            return await self._journal.after(position)
+        except sqlite3.Error as error:
+            raise ConnectionError(f"the journal cannot be read: {error}") from error
 
     @asynccontextmanager
     async def news(self) -> AsyncIterator[Mailbox]:

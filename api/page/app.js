@@ -50,7 +50,8 @@ follow(gateway, { take, lost, askToken });
 // --- what the stream brings ---------------------------------------------------------------
 
 /** Take an event: the readings that changed. After a start of the gateway it may be another plant that they are of. */
-async function take({ data, id }) {
+async function take({ type, data, id }) {
+  if (type !== "values") return; // what was dropped is followed by what is now
   const readings = JSON.parse(data);
   const [itsBoot] = id.split("-");
   if (itsBoot !== boot || !plant.knows(readings)) {

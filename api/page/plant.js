@@ -58,8 +58,10 @@ class Tag {
   }
 
   take(reading) {
+    const time = reading.timestamp === null ? 0 : Date.parse(reading.timestamp); // never read: before all times
+    if (time < this.time) return; // it came late: history has it
+    this.time = time;
     this.value = reading.value;
-    this.time = reading.timestamp === null ? 0 : Date.parse(reading.timestamp); // never read: before all times
     this.state = stateOf(reading);
     this.reason = reading.reason ?? "";
     if (reading.value !== null) this.kind = Array.isArray(reading.value) ? "waveform" : typeof reading.value;
