@@ -15,6 +15,8 @@ ledger.py     /api/v1/ledger
 writes.py     /api/v1/writes: a thing that changes the plant
 calls.py      /api/v1/calls: the other one
 stream.py     /api/v1/stream: readings as they come (server-sent events)
+present.py    the latest readings as JSON, and what is kept of them
+fast.py       the shortest way to them
 feed.py       what the streams read
 i3x/          /i3x/v1: CESMII's i3X 1.0
 health.py     /livez /readyz /healthz /metrics

@@ -12,7 +12,7 @@ from api.arrow import FORMS, binary
 from api.browse import number_of
 from api.forms import MEDIA, accepted, cell, lines, table, unless_known
 from api.history import Format, From, To
-from api.plant import Plant
+from api.plant import Plant, Readings
 from api.problems import ANSWERS
 from api.readings import span
 from api.times import Duration
@@ -61,7 +61,7 @@ def router(plant: Plant) -> APIRouter:
         if form in FORMS:
             answer = await binary(form, {"timestamp": times, **columns}, {"every": every}, None)
         else:
-            answer = _told(timestamps(times), columns, form)
+            answer = await plant.work(_told, timestamps(times), columns, form)
         return unless_known(request, answer, closed=end_ns <= now_ns)
 
     return routes
@@ -80,6 +80,10 @@ async def _column(plant: Plant, path: str, times: NDArray[np.int64]) -> list[Any
     found = await plant.held(path, times) if len(times) else None
     if found is None:
         return [None] * len(times)
+    return await plant.work(_listed, found, times)
+
+
+def _listed(found: Readings, times: NDArray[np.int64]) -> list[Any]:
     known = good(found.quality) & (found.time <= times)
     if found.value.dtype == np.float64:
         known &= np.isfinite(found.value)

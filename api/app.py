@@ -17,10 +17,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import aligned, browse, calls, config, health, history, ledger, problems, readings, stream, why, writes
 from api.access import Access, Client
+from api.fast import Fast
 from api.feed import Feed
 from api.i3x import app as i3x
 from api.i3x.answers import Gzipped, refused
 from api.plant import Plant
+from api.present import Known
 from api.problems import problem
 
 _PAGE: Final = Path(__file__).parent / "page"
@@ -53,9 +55,10 @@ def create(plant: Plant, clients: Mapping[str, Client]) -> ASGIApp:
         ],
     )
     problems.install(app)
-    feed = Feed(plant)
+    feed, known = Feed(plant), Known(plant)
     bearer = [Depends(HTTPBearer(auto_error=False))] if clients else []  # for the document; Access looks at them
-    for part in (why, browse, readings, history, aligned, ledger, writes, calls, config):
+    app.include_router(readings.router(plant, known), dependencies=bearer)  # first, for it is asked most
+    for part in (why, browse, history, aligned, ledger, writes, calls, config):
         app.include_router(part.router(plant), dependencies=bearer)
     for shared in (stream, health):
         app.include_router(shared.router(plant, feed), dependencies=bearer)
@@ -63,7 +66,7 @@ def create(plant: Plant, clients: Mapping[str, Client]) -> ASGIApp:
     mimetypes.add_type("text/javascript", ".js")  # the registry of Windows may say otherwise
     app.mount(i3x.PREFIX, i3x.create(plant), name="i3x")
     app.router.default = _page  # behind all routes: a route asked by another method is not a page that is missing
-    return _Headers(Access(_Heads(app), plant, clients, _OPEN, _refused))
+    return _Headers(Access(_Heads(Fast(app, plant, known)), plant, clients, _OPEN, _refused))
 
 
 def _refused(path: str, status: int, detail: str) -> ASGIApp:

@@ -1,6 +1,6 @@
-"""What the streams of values read: the journal, each at a place of its own; rows are encoded once for all of them.
+"""What the streams of values read: the journal, each at a place of its own; events are encoded once for all of them.
 
-    journal ──after(place)──> records ──rows of a match, encoded by whoever needs them first──> events
+    journal ──after(place)──> records ──encoded by whoever needs them first──> events of a match
 
 A stream holds no readings: a place is a number. So one that is slow costs nothing and nobody, until it is so far behind
 that it is told how much it has missed and goes on at the end. Whoever comes back with the id of its last event reads
@@ -19,25 +19,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api.plant import Plant
-from api.readings import latest, rows
+from api.present import latest, rows
 from gateway.model import Record
 
-_KEPT: Final = 256
-"""Records of which a match keeps the rows: streams that are not slow are a few records apart."""
+_KEPT: Final = 32
+"""Events that a match keeps: streams that are not slow are a few events apart."""
 _KEPT_BYTES_MAX: Final = 1 << 20
 _BACK: Final = 200
 """Records that are looked at in one step back in the journal."""
 
 
 class Match:
-    """The tags that a glob over the path names, and their rows in records, as JSON objects joined by commas."""
+    """The tags that a glob over the path names, and the events that tell of them."""
 
     def __init__(self, plant: Plant, glob: str) -> None:
         self.streams = 0
         self._plant = plant
         self._glob = glob
         self._generation = -1
-        self._rows: OrderedDict[int, bytes] = OrderedDict()
+        self._events: OrderedDict[tuple[int, int], bytes] = OrderedDict()
         self._bytes = 0
 
     def numbers(self) -> NDArray[np.uint32]:
@@ -51,18 +51,22 @@ class Match:
         return self._numbers
 
     def present(self) -> bytes:
-        """Return the rows of what is now."""
-        return b",".join(latest(self._plant, self.numbers()))
+        """Return the event of what is now, without an id."""
+        return values(b",".join(latest(self._plant, self.numbers())))
 
-    def rows(self, record: Record) -> bytes:
-        """Return the rows of a record."""
-        kept = self._rows.get(record.position)
-        if kept is None:
-            kept = self._rows[record.position] = b",".join(self._encoded(record))
-            self._bytes += len(kept)
-            while len(self._rows) > _KEPT or (self._bytes > _KEPT_BYTES_MAX and len(self._rows) > 1):
-                self._bytes -= len(self._rows.popitem(last=False)[1])
-        return kept
+    def event(self, records: Sequence[Record], place: int) -> bytes:
+        """Return the event that tells of records, the last of them at this place; nothing if they have no rows.
+
+        Streams that are not slow read the same records at the same time, so one of them encodes for all.
+        """
+        key = (records[0].position if records else place, place)
+        if key not in self._events:
+            rows = b",".join(row for record in records for row in self._encoded(record))
+            self._events[key] = told = b"id: %d-%d\n" % (self._plant.boot, place) + values(rows) if rows else b""
+            self._bytes += len(told)
+            while len(self._events) > 1 and (len(self._events) > _KEPT or self._bytes > _KEPT_BYTES_MAX):
+                self._bytes -= len(self._events.popitem(last=False)[1])
+        return self._events[key]
 
     def count(self, record: Record) -> int:
         """Return how many rows a record has."""
@@ -77,6 +81,11 @@ class Match:
         self.numbers()
         inside = tag < len(self._wanted)
         return inside & self._wanted[np.where(inside, tag, 0)]
+
+
+def values(rows: bytes) -> bytes:
+    """Return an event with these rows, without an id."""
+    return b"event: values\ndata: [%s]\n\n" % rows
 
 
 @dataclass(frozen=True, slots=True)

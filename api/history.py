@@ -123,24 +123,21 @@ def router(plant: Plant) -> APIRouter:
         try:
             if bucket:
                 columns = await _buckets(plant, tag, start_ns, end_ns, bucket, detailed)
-                answer = await _rolled(tag, bucket, columns, form)
+                answer = await _rolled(plant, tag, bucket, columns, form)
             elif points:
                 shown = await plant.picture(tag.path, start_ns, end_ns, method, points)
-                answer = await _page(tag, [shown] if shown else [], 0, points, form)
+                answer = await _page(plant, tag, [shown] if shown else [], 0, points, form)
             else:
                 first_ns, skip = _parsed(cursor, start_ns)
                 if form not in FORMS and limit > _TEXT_ROWS_MAX:
                     raise ValueError(f"limit: {form} has at most {_TEXT_ROWS_MAX} readings in a page, arrow a million")
                 some = await _readings(plant, tag, first_ns, end_ns, skip + limit + 1, which == "good")
-                answer = await _page(tag, some, skip, limit, form)
+                answer = await _page(plant, tag, some, skip, limit, form)
         except ValueError as error:
             raise HTTPException(422, str(error)) from None
         return unless_known(request, answer, closed=end_ns <= plant.now_ns())
 
     return routes
-
-
-# --- raw ----------------------------------------------------------------------------------
 
 
 class _Columns:
@@ -174,7 +171,7 @@ def _count(found: Sequence[Readings]) -> int:
     return sum(len(readings.time) for readings in found)
 
 
-async def _page(tag: Tag, found: Sequence[Readings], skip: int, limit: int, form: str) -> Response:
+async def _page(plant: Plant, tag: Tag, found: Sequence[Readings], skip: int, limit: int, form: str) -> Response:
     """A page of raw readings. The cursor is a time, and how many readings of that time have been shown."""
     time = np.concatenate([readings.time for readings in found] or [np.empty(0, np.int64)])
     order = np.argsort(time, kind="stable")
@@ -186,6 +183,10 @@ async def _page(tag: Tag, found: Sequence[Readings], skip: int, limit: int, form
     if form in FORMS:
         about = {"path": tag.path, "unit": tag.unit}
         return await binary(form, _columns(tag, found, time, shown), about, following)
+    return await plant.work(_text, tag, found, shown, following, form)
+
+
+def _text(tag: Tag, found: Sequence[Readings], shown: NDArray[np.intp], following: str | None, form: str) -> Response:
     rows = _encoded(tag, found, shown)
     if form == "csv":
         return table(("timestamp", "value", "status"), map(csv_row, rows), following)
@@ -234,9 +235,6 @@ def _parsed(cursor: str, start_ns: int) -> tuple[int, int]:
     return (after_ns, shown) if after_ns >= start_ns else (start_ns, 0)
 
 
-# --- rolled up ----------------------------------------------------------------------------
-
-
 def _plain(rows: Aggregates) -> dict[str, NDArray[Any]]:
     """The columns of buckets, by name; NaN where there is no number."""
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -272,10 +270,14 @@ def _detailed(found: Summary | None) -> dict[str, NDArray[Any]]:
     }
 
 
-async def _rolled(tag: Tag, bucket: str, columns: Mapping[str, NDArray[Any]], form: str) -> Response:
+async def _rolled(plant: Plant, tag: Tag, bucket: str, columns: Mapping[str, NDArray[Any]], form: str) -> Response:
     if form in FORMS:
         masked = {name: np.ma.masked_invalid(x) if x.dtype == np.float64 else x for name, x in columns.items()}
         return await binary(form, masked, {"path": tag.path, "unit": tag.unit, "bucket": bucket}, None)
+    return await plant.work(_told, tag, bucket, columns, form)
+
+
+def _told(tag: Tag, bucket: str, columns: Mapping[str, NDArray[Any]], form: str) -> Response:
     told = {name: _listed(column) for name, column in columns.items()} | {"timestamp": timestamps(columns["timestamp"])}
     rows = list(zip(*told.values(), strict=True))
     if form == "csv":

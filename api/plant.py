@@ -1,7 +1,6 @@
 """What the application hands to the API: views of the plant, and one door through which a tag may be written."""
 
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from gateway.config import Finding
 from gateway.config.change import Change
 from gateway.config.versions import Version
-from gateway.contracts import Step
+from gateway.contracts import Offload, Step
 from gateway.model import Batch, Catalog, Record
 
 
@@ -19,6 +18,9 @@ class Latest(Protocol):
     """The latest reading of every tag. `now` grows with every update; `version` is when a tag was updated last."""
 
     now: int
+
+    @property
+    def version(self) -> NDArray[np.int64]: ...
 
     @property
     def sequence(self) -> NDArray[np.int64]:
@@ -42,12 +44,6 @@ class Latest(Protocol):
     def changed(self, since: int) -> NDArray[np.uint32]:
         """Return the numbers of the tags that were updated after a version."""
         ...
-
-
-class News(Protocol):
-    """Waits for readings to come; used as `async with plant.news() as news`."""
-
-    async def take(self) -> Sequence[Batch]: ...
 
 
 class Listener(Protocol):
@@ -215,6 +211,11 @@ class Plant(Protocol):
     def now_ns(self) -> int: ...
 
     @property
+    def work(self) -> Offload:
+        """Runs what takes long in one of few threads, so that what happens now does not wait for it."""
+        ...
+
+    @property
     def head(self) -> int:
         """Where the journal ends: the position of the last record, which may not be on the disk yet."""
         ...
@@ -225,10 +226,6 @@ class Plant(Protocol):
         Waits until there are some; returns none, and the position itself, when the gateway ends. Positions between
         that have no record are gone. Raises ConnectionError if the disk fails.
         """
-        ...
-
-    def news(self) -> AbstractAsyncContextManager[News]:
-        """Return something to wait on for readings to come."""
         ...
 
     def listen(self, listener: Listener) -> None:

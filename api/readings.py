@@ -1,21 +1,17 @@
 """Values as they are now, and at one time: a reading is the same JSON here and on the bus."""
 
-from collections.abc import Iterator
-from fnmatch import fnmatchcase
 from typing import Annotated, Any, Final, Literal
 
 import numpy as np
-import orjson
 from fastapi import APIRouter, HTTPException, Query, Response
-from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from api.browse import number_of
 from api.plant import Plant
+from api.present import Known, latest, named, rows
 from api.problems import ANSWERS
 from api.times import MaybeMoment, time_ns
 from gateway.model import Batch
-from gateway.payload import tag_messages
 
 _SPAN_NS_MAX: Final = 36_525 * 86_400 * 1_000_000_000
 """A hundred years: the difference of two times is in 64 bits as well, also rounded up to a bucket."""
@@ -38,16 +34,14 @@ class Value(BaseModel):
 Match = Annotated[str, Query(description="glob over the path, such as */line1/*temperature")]
 
 
-def router(plant: Plant) -> APIRouter:
+def router(plant: Plant, known: Known) -> APIRouter:
     routes = APIRouter(prefix="/api/v1", tags=["readings"], responses=ANSWERS)
 
     @routes.get("/values", operation_id="list_values", responses={200: {"model": list[Value]}})
     async def values(match: Match = "*", tag: Annotated[list[str], Query(description="paths")] = []) -> Response:  # noqa: B006
         """Return the latest reading of every tag that is named or matches."""
-        numbers = [number_of(plant, path) for path in tag] or [
-            number for number in plant.catalog if fnmatchcase(plant.catalog[number].path, match)
-        ]
-        return json(b"[" + b",".join(latest(plant, np.array(numbers, np.uint32))) + b"]")
+        found = known.joined((match, *tag), lambda: named(plant, tag, match))
+        return json(b"[%s]" % (found or b""))
 
     @routes.get("/values/{path:path}", operation_id="get_value", responses={200: {"model": Value}})
     async def value(
@@ -71,16 +65,6 @@ def router(plant: Plant) -> APIRouter:
     return routes
 
 
-def latest(plant: Plant, numbers: NDArray[np.uint32]) -> list[bytes]:
-    """Return the latest readings as JSON objects, in the order of the numbers."""
-    found = {
-        number: row
-        for batch in plant.latest.read(numbers)
-        for number, row in zip(batch.tag.tolist(), rows(plant, batch), strict=True)
-    }
-    return [found[number] for number in numbers.tolist()]
-
-
 def span(start: str, end: str, now_ns: int) -> tuple[int, int]:
     """Return a range of time. Raises HTTPException 422 if it is none."""
     start_ns, end_ns = moment(start, now_ns), moment(end, now_ns)
@@ -101,10 +85,3 @@ def moment(text: str, now_ns: int) -> int:
 
 def json(body: bytes) -> Response:
     return Response(body, media_type="application/json")
-
-
-def rows(plant: Plant, batch: Batch) -> Iterator[bytes]:
-    """Yield readings as JSON objects."""
-    tags = [plant.catalog[number] for number in batch.tag.tolist()]
-    for tag, payload in tag_messages(batch, tags):
-        yield b'{"path":%s,' % orjson.dumps(tag.path) + payload[1:]

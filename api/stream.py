@@ -70,12 +70,12 @@ async def events(plant: Plant, feed: Feed, glob: str, last_id: str) -> AsyncIter
         caught_up = place is None
         if place is None:
             place = plant.head
-            yield b"id: %d-%d\n" % (plant.boot, place) + _values(match.present())
+            yield b"id: %d-%d\n" % (plant.boot, place) + match.present()
         while True:
             if caught_up and plant.head - place > _BEHIND_MAX:
                 missed = await feed.skip(match, place, plant.head - _BEHIND_MAX // 2)
                 place = missed.place
-                yield _dropped(missed.records, missed.readings) + _values(match.present())
+                yield _dropped(missed.records, missed.readings) + match.present()
             try:
                 async with asyncio.timeout(_HEARTBEAT_S):
                     records, reached = await feed.after(place)
@@ -88,14 +88,10 @@ async def events(plant: Plant, feed: Feed, glob: str, last_id: str) -> AsyncIter
             if reached == place:
                 return  # the gateway ends
             if gone := reached - place - len(records):
-                yield _dropped(gone, None) + _values(match.present())
+                yield _dropped(gone, None) + match.present()
             place, caught_up, told_s = reached, caught_up or reached >= plant.head, clock()
-            if body := b",".join(rows for record in records if (rows := match.rows(record))):
-                yield b"id: %d-%d\n" % (plant.boot, place) + _values(body)
-
-
-def _values(rows: bytes) -> bytes:
-    return b"event: values\ndata: [%s]\n\n" % rows
+            if told := match.event(records, place):
+                yield told
 
 
 def _dropped(records: int, readings: int | None) -> bytes:

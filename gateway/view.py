@@ -1,8 +1,7 @@
 """The plant as the API sees it: what runs, and the door for writes. Fulfils `api.plant.Plant`."""
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,7 +21,6 @@ from gateway.hub import Hub
 from gateway.journal import Journal
 from gateway.latest import Latest
 from gateway.ledger import Ledger
-from gateway.mailbox import Mailbox
 from gateway.model import Catalog, Record
 from gateway.plan import PlannedDevice
 from gateway.supervise import Health
@@ -66,7 +64,7 @@ class View:
         self._ledger = ledger
         self._history = history
         self.keeps_history = history is not None
-        self._queries = queries
+        self.work = queries
         self._clock = clock
         self._devices = devices
         self._parts = parts
@@ -86,15 +84,6 @@ class View:
             return await self._journal.after(position)
         except sqlite3.Error as error:
             raise ConnectionError(f"the journal cannot be read: {error}") from error
-
-    @asynccontextmanager
-    async def news(self) -> AsyncIterator[Mailbox]:
-        mailbox = Mailbox(1)
-        self._hub.join(mailbox)
-        try:
-            yield mailbox
-        finally:
-            self._hub.leave(mailbox)
 
     def listen(self, listener: api.plant.Listener) -> None:
         self._hub.join(listener)
@@ -174,7 +163,7 @@ class View:
         if self._history is None:
             raise ConnectionError("this gateway keeps no history: historian is none in its configuration")
         try:
-            return await self._queries(question, self._history)
+            return await self.work(question, self._history)
         except SQLAlchemyError as error:
             raise ConnectionError(f"history cannot be read: {str(error).splitlines()[0]}") from error
 

@@ -6,6 +6,7 @@ Other work on the machine moves times in ms most, CPU less, ratios of one run le
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gateway.bench.api import Answered
 from gateway.bench.history import Results
 from gateway.bench.measured import Measured
 from gateway.bench.pipeline import Arrived
@@ -73,6 +74,19 @@ def of_history(results: Results) -> list[Goal]:
     if results.arrow is not None:
         found.append(Goal("points per second as Arrow", results.arrow.rate, 1e7, least=True))
     return found
+
+
+def of_api(rows: Sequence[Answered]) -> list[Goal]:
+    """Return the goals of answers and streams; the rows are those of bench/api.py, in their order."""
+    bare, fast, long, one, streams, live, stored, live_beside, stored_beside = rows
+    return [
+        Goal("100 values, fast route, times bare ASGI", fast.cpu_us / bare.cpu_us, 1.5),
+        Goal("100 values, through FastAPI, times bare ASGI", long.cpu_us / bare.cpu_us, 4.5),
+        Goal("one value, p50 ms", one.p50_ms, 0.5),
+        Goal("100 streams, CPU us per event and stream", streams.cpu_us, 40),
+        Goal("live beside heavy queries, p99, times without", live_beside.p99_ms / live.p99_ms, 2),
+        Goal("stored beside heavy queries, p99, times without", stored_beside.p99_ms / stored.p99_ms, 2),
+    ]
 
 
 def table(goals: Sequence[Goal]) -> list[str]:
