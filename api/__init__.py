@@ -2,7 +2,10 @@
 
 plant.py      what the application hands in; the API knows nothing else of the gateway
 app.py        the application: routes, errors, headers
-access.py     who may ask what: roles and tokens
+access.py     who may ask what: roles, scopes, tags
+identity/     who asks: tokens, users, an identity provider
+login.py      /api/v1/login, logout, session
+audit.py      /api/v1/audit
 problems.py   every error as problem+json (RFC 9457)
 times.py      points in time as people and programs write them
 why.py        /api/v1/tags/.../why and lineage: the way of a value, and what is wrong with it

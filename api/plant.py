@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.audit import Audit
 from gateway.config import Finding
 from gateway.config.change import Change
 from gateway.config.versions import Version
@@ -191,6 +192,27 @@ class Changes(Protocol):
     def version(self, number: int) -> tuple[Version, str]: ...
 
 
+class Record(Protocol):
+    """A record of the audit trail, with what it says."""
+
+    @property
+    def n(self) -> int: ...
+    @property
+    def hash(self) -> str: ...
+    @property
+    def fields(self) -> Mapping[str, Any]: ...
+
+
+class Trail(Audit, Protocol):
+    """The audit trail, which can be read."""
+
+    async def page(
+        self, before: int | None, limit: int, who: str = "", action: str = ""
+    ) -> tuple[Sequence[Record], int | None]:
+        """Return records older than one, newest first, and from where to go on. Raises OSError."""
+        ...
+
+
 class Plant(Protocol):
     """The gateway, seen from outside."""
 
@@ -204,6 +226,9 @@ class Plant(Protocol):
 
     @property
     def changes(self) -> Changes | None: ...
+
+    @property
+    def audit(self) -> Trail: ...
 
     @property
     def latest(self) -> Latest: ...

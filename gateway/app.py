@@ -1,6 +1,6 @@
 """The gateway put together: what runs, what it hands to what, and in which order it stops. Knows everything.
 
-    broker                                       the embedded one, if there is no other
+    audit, broker                                the embedded broker, if there is no other
       publisher, retained topics, API, chores    what needs the broker, or only memory
         journal, drains                          end by themselves when the journal is closed and read
           signals, devices, changes of them      leave first
@@ -13,6 +13,7 @@ import asyncio
 import logging
 import random
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -22,8 +23,8 @@ from typing import Any, Final
 
 from starlette.types import ASGIApp
 
-from api.access import Client
 from api.app import create
+from api.identity.caller import clients
 from gateway.bus.broker import Broker
 from gateway.bus.bulletin import publish_minutes
 from gateway.bus.publisher import Publisher
@@ -43,7 +44,7 @@ from gateway.latest import Latest
 from gateway.mailbox import Mailbox
 from gateway.mqtt import Access
 from gateway.ports import address, listener, until_free
-from gateway.serving import serving
+from gateway.serving import serving, tls_context
 from gateway.sparkplug import Sparkplug, writers
 from gateway.stores import Stores
 from gateway.supervise import Health, keep_running, running
@@ -108,13 +109,8 @@ class Gateway:
             self._inbox = Mailbox()  # readings on their way to the signals
             self.changes = self._open_changes(source, config, document.text)
             self._resources = resources.pop_all()
-        self.writes = Writes(
-            self.catalog,
-            config.site.path,
-            self.devices.connector,
-            writers(config),
-            clock,
-        )
+        door = (config.site.path, self.devices.connector, writers(config), clock, self._stores.audit)
+        self.writes = Writes(self.catalog, *door)
         self._sparkplug = Sparkplug(config, self.catalog, self.latest, self.journal, clock, self.devices, self.writes)
 
     async def run(self, stop: asyncio.Event, ready: Callable[[Ready], None]) -> None:
@@ -125,9 +121,10 @@ class Gateway:
         with self._resources:
             http = self._resources.enter_context(listener(*address(self._config.api.listen)))
             async with (
+                running(self._kept("audit", self._stores.audit.run, self._stores.audit.counts)),
                 running(*([self._kept("broker", self._broker.run)] if embedded else [])),
                 running(*self._services()),
-                serving(self._api(), http),
+                serving(self._api(), http, self._tls(), [str(proxy) for proxy in self._config.api.proxies]),
                 self._durable(),
                 running(self._signals()),
                 self.devices.running(),
@@ -248,15 +245,20 @@ class Gateway:
             parts=self.parts,
             writes=self.writes,
             changes=self.changes,
+            audit=self._stores.audit,
             calls=Calls(self.writes, self._config.site.path, self._switch.methods),
         )
-        return create(view, {name: Client(*key) for name, key in self._config.api.clients().items()})
+        return create(view, clients(self._config.api), self._config.api)
+
+    def _tls(self) -> ssl.SSLContext | None:
+        tls = self._config.api.tls
+        return None if tls is None else tls_context(tls.cert, tls.key)
 
     def _open_changes(self, source: Source | None, config: Config, text: str) -> Changes | None:
         if source is None:
             return None
         folder = Path(config.data_dir) / "config"
-        parts = (self._switch, self.devices, self.latest, self._stores.work, self._clock)
+        parts = (self._switch, self.devices, self.latest, self._stores.work, self._clock, self._stores.audit)
         return Changes(source, config, text, folder, *parts)
 
     def _down(self, sink: str) -> str:
@@ -267,4 +269,5 @@ class Gateway:
         host, port = http.getsockname()[:2]
         urls = [redacted(url) for url in self._config.bus.addresses()]
         tags = sum(len(planned.numbers) for planned, _ in self.devices.values())
-        return Ready(f"http://{host}:{port}", urls[0], len(self.devices), tags)
+        scheme = "http" if self._config.api.tls is None else "https"
+        return Ready(f"{scheme}://{host}:{port}", urls[0], len(self.devices), tags)

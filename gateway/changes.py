@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from gateway.audit import UNHEARD, Audit, Entry
 from gateway.config import Config, ConfigError, Document, Finding
 from gateway.config.change import Change, ConflictError, diff
 from gateway.config.versions import Version, Versions, replaced
@@ -69,7 +70,9 @@ class Changes:
         latest: Latest,
         offload: Offload,
         clock: Clock,
+        audit: Audit = UNHEARD,
     ) -> None:
+        self._audit = audit
         self.file = str(source.path)
         self.trial: Trial | None = None
         self.findings: Sequence[Finding] = ()
@@ -177,7 +180,10 @@ class Changes:
         self._text, self._prints = text, _prints(config)
         self.number, self.findings = version.number, ()
         self.counts["applied"] += 1
-        log.warning("configuration: version %d by %s is applied: %s", version.number, author, _summary(change))
+        summary = _summary(change)
+        log.warning("configuration: version %d by %s is applied: %s", version.number, author, summary)
+        told = f"{why}: {summary}" if why else summary
+        self._audit.add(Entry("configure", f"version {version.number}", "done", who=author, detail=told))
         for key in change.restart:
             log.warning("configuration: %s takes effect at the next start", key)
         return version
@@ -209,6 +215,8 @@ class Changes:
     def _refused(self, error: ConfigError) -> None:
         self.findings = error.findings
         self.counts["refused"] += 1
+        detail = f"{len(error.findings)} findings, the first: {error.findings[0]}"
+        self._audit.often(Entry("configure", self.file, "refused", who=FILE, detail=detail))
         for finding in error.findings:
             log.error("configuration: nothing is changed: %s", finding)
 

@@ -3,6 +3,7 @@
 journal.db      every reading until all have it           gateway/journal/
 ledger.db       what came and what did not                gateway/ledger/
 history.db      every reading by time, or PostgreSQL      gateway/historian/
+audit/          who did or was refused what               gateway/audit/
 devices.json    what connectors learned of their devices  gateway/learned.py
 """
 
@@ -12,6 +13,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
+from gateway.audit import AuditFile, AuditLog
 from gateway.clock import ThreadOffload
 from gateway.config import Config
 from gateway.contracts import Clock, Connector, KeepWords, nobody_keeps
@@ -44,6 +46,7 @@ class Stores:
         self.ledger = self._open_ledger(folder / "ledger.db", config.ledger.retention, down)
         self._journaling = self._threads("journal")
         self.journal = Journal(self._file, self._journaling, clock, _limits(config), self.ledger)
+        self.audit = self._open_audit(folder / "audit", config.audit.size)
         self.learned = Learned(folder / "devices.json")
         self.history, self.historian, self.keeper = self._open_history(folder, config)
         self.work = self._threads("work", 2)
@@ -66,6 +69,11 @@ class Stores:
         self._resources.callback(file.close)
         offload = self._threads("ledger")
         return Ledger(file, offload, self.catalog, self._clock, retention_s=retention_s, down=down)
+
+    def _open_audit(self, folder: Path, size_max: int) -> AuditLog:
+        file = AuditFile(folder, size_max, self._clock)
+        self._resources.callback(file.close)
+        return AuditLog(file, self._threads("audit"), self._clock)
 
     def _open_history(self, folder: Path, config: Config) -> tuple[History | None, Historian | None, Keeper | None]:
         keys = config.historian

@@ -51,6 +51,7 @@ class View:
         parts: Mapping[str, Health],
         writes: Writes,
         calls: Calls,
+        audit: api.plant.Trail,
         changes: Changes | None = None,
     ) -> None:
         self.gateway = gateway
@@ -71,6 +72,7 @@ class View:
         self._writes = writes
         self.changes = changes
         self._calls = calls
+        self.audit = audit
 
     def now_ns(self) -> int:
         return self._clock.now_ns()

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
+from gateway.audit import Audit, Entry
 from gateway.model import Quality
 from gateway.model.quality import name
 from gateway.quoting import BITS_MAX, shown
@@ -15,7 +16,7 @@ TEXT_MAX: Final = 1000
 Verb = Literal["write", "call"]
 Status = Literal["done", "refused", "failed", "unknown"]
 
-log = logging.getLogger("gateway.writes")  # the audit trail is one, whatever was asked for
+log = logging.getLogger("gateway.writes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,18 +103,20 @@ def wish(request: Request) -> tuple[object, ...]:
     return request.verb, request.who, request.tag, names, [isinstance(value, bool) for value in values], values
 
 
-def logged(request: Request, result: Result) -> Result:
-    """Write the line of the audit trail; what came from outside cannot break it or forge another."""
+def told(request: Request, result: Result, audit: Audit) -> Result:
+    """Tell the log and the audit trail; what came from outside cannot break a line or forge another."""
+    detail = name(result.code) + (f" ({result.detail})" if result.detail else "")
+    entry = Entry(request.verb, request.tag, result.status, who=request.who, value=request.value, detail=detail)
+    (audit.often if result.status == "refused" else audit.add)(entry)
     log.log(
         logging.INFO if result.status == "done" else logging.WARNING,
-        "%s %s of %s = %s by %s: %s, %s%s",
+        "%s %s of %s = %s by %s: %s, %s",
         request.verb,
         shown(request.id),
         shown(request.tag),
         shown(request.value),
         shown(request.who),
         result.status,
-        name(result.code),
-        f" ({result.detail})" if result.detail else "",
+        detail,
     )
     return result

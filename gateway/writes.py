@@ -17,12 +17,14 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 
+from gateway.asking import asking
+from gateway.audit import UNHEARD, Audit
 from gateway.contracts import Clock, Connector, DeviceError, Writer
 from gateway.model import Catalog, Quality, Tag
 from gateway.quoting import line, shown
 from gateway.supervise import Health, quality_of
 from gateway.wishes import TEXT_MAX as TEXT_MAX
-from gateway.wishes import Ended, check_carried, logged, wish
+from gateway.wishes import Ended, check_carried, told, wish
 from gateway.wishes import Refused as Refused
 from gateway.wishes import Request as Request
 from gateway.wishes import Result as Result
@@ -63,7 +65,9 @@ class Writes:
         device: Callable[[str], tuple[Connector, Health]],
         writers: Collection[str],
         clock: Clock,
+        audit: Audit = UNHEARD,
     ) -> None:
+        self._audit = audit
         self._catalog = catalog
         self._site = site
         self._device = device
@@ -88,7 +92,7 @@ class Writes:
             if asked is not None and wish(asked.request) != wish(request):
                 raise Refused(Quality.BAD_ENTRY_EXISTS, f"the id {request.id} was given to another request")
         except Refused as refused:  # not remembered, or whoever may not write could take ids away from those who may
-            return logged(request, self._result(request, "refused", refused.quality, str(refused)))
+            return told(request, self._result(request, "refused", refused.quality, str(refused)), self._audit)
         if asked is None:
             return await self._first(request, carry_out)
         log.info("%s %s was asked for again by %s and not repeated", request.verb, request.id, request.who)
@@ -97,7 +101,7 @@ class Writes:
 
     def refuse(self, request: Request, quality: Quality, why: str) -> Result:
         """Say that a request is not carried out for a reason that only its bearer knows."""
-        return logged(request, self._result(request, "refused", quality, why))
+        return told(request, self._result(request, "refused", quality, why), self._audit)
 
     async def result(self, id: str) -> Result:
         """Return what became of a request, once it has ended. Raises KeyError for an id that is not remembered."""
@@ -120,7 +124,7 @@ class Writes:
             del self._under_way[request.id]
             self._ended[request.id] = asked
             asked.ended.set()
-            logged(request, asked.result)
+            told(request, asked.result, self._audit)
         return asked.result
 
     def _known(self, id: str) -> _Asked | None:
@@ -139,8 +143,13 @@ class Writes:
 
     def _admit(self, request: Request) -> None:
         """Raise Refused if the asker may not write, or if it is no request at all."""
-        if request.who not in self._writers:
+        asks = asking()
+        vouched = asks is not None and asks.writes and asks.who == request.who
+        if request.who not in self._writers and not vouched:
             raise Refused(Quality.BAD_USER_ACCESS_DENIED, f"{request.who or 'nobody'} is not one of api.writers")
+        if asks is not None and not asks.may_ask_for(request.tag, self._site):
+            what = f"the token of {request.who} is for other tags: {', '.join(asks.tags)}"
+            raise Refused(Quality.BAD_USER_ACCESS_DENIED, what)
         if not _ID.fullmatch(request.id):
             raise Refused(Quality.BAD_INVALID_ARGUMENT, "the id must be 1 to 64 letters, digits, or one of _.:-")
         if len(request.tag) > _PATH_MAX:

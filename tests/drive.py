@@ -11,7 +11,10 @@ import httpx
 
 from api.access import Client
 from api.app import create
+from gateway.audit import Entry
+from gateway.audit.entry import signed
 from gateway.calls import Calls
+from gateway.config import Api
 from gateway.contracts import Clock, Connector, Emit
 from gateway.historian.history import History
 from gateway.hub import Hub
@@ -27,6 +30,7 @@ from tests.inline import inline
 from tests.simulation.loop import EPOCH_NS
 
 SITE = "acme/test"
+NO_KEYS = Api()
 SPEED = f"{SITE}/hall/drive/speed"
 TAGS = [
     Tag(f"{SITE}/hall/drive", "speed", device="drive", writable=True, limits=(0.0, 200.0), unit="Hz"),
@@ -87,15 +91,31 @@ class Drive:
         return self.says
 
 
+class Heard:
+    """An audit trail in memory: what it was told."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+
+    def add(self, entry: Entry) -> None:
+        self.entries.append(signed(entry))
+
+    often = add
+
+    async def page(self, before: int | None, limit: int, who: str = "", action: str = "") -> tuple[list[Any], None]:
+        return [], None
+
+
 class Hall:
     """A catalog, a drive that is up, and the door to it; `erp` may write."""
 
     def __init__(self, clock: Clock, tags: Sequence[Tag] = TAGS) -> None:
+        self.audit = Heard()
         self.catalog = Catalog(tags)
         self.drive = Drive()
         self.health = Health("device drive", state="up")
         devices: dict[str, tuple[Connector, Health]] = {"drive": (self.drive, self.health)}
-        self.writes = Writes(self.catalog, SITE, devices.__getitem__, ["erp", "mes"], clock)
+        self.writes = Writes(self.catalog, SITE, devices.__getitem__, ["erp", "mes"], clock, self.audit)
         self.calls = Calls(self.writes, SITE, METHODS)
 
 
@@ -128,6 +148,7 @@ def shown(hall: Hall, folder: Path, clock: Clock, history: History | None = None
             parts={},
             writes=hall.writes,
             calls=hall.calls,
+            audit=hall.audit,
         ),
         hub,
     )
@@ -137,11 +158,16 @@ def shown(hall: Hall, folder: Path, clock: Clock, history: History | None = None
 
 @asynccontextmanager
 async def served(
-    hall: Hall, folder: Path, tokens: Mapping[str, str | Client], history: History | None = None
+    hall: Hall,
+    folder: Path,
+    tokens: Mapping[str, str | Client],
+    history: History | None = None,
+    *,
+    keys: Api = NO_KEYS,
 ) -> AsyncIterator[httpx.AsyncClient]:
     """The API of a gateway of which nothing runs, and a client of it; the clock stands."""
     with shown(hall, folder, Still(), history) as (view, _):
         clients = {n: Client(t) if isinstance(t, str) else t for n, t in tokens.items()}
-        transport = httpx.ASGITransport(create(view, clients), raise_app_exceptions=False)
+        transport = httpx.ASGITransport(create(view, clients, keys), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
             yield http

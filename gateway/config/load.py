@@ -46,6 +46,8 @@ def check(
     TagOptions, and each signal of SignalKeys and its Options.
     """
     config = _checked(Config, document.data, document, ())
+    if config is not None and config.api.warning:
+        document.warn(("api", "listen"), f"api.listen: {config.api.warning}")
     devices = {
         name: checked
         for name, keys in _mapping(document, "devices").items()

@@ -4,7 +4,7 @@ Sections with much to say have a file of their own: brokers.py, clients.py. Devi
 which their protocol or kind of signal defines; load.py puts them together.
 """
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -42,6 +42,15 @@ class Ledger(Keys):
     """What came and what did not, per device and minute."""
 
     retention: Seconds = Field(default=30 * 86_400.0, description="how long its rows are kept")
+
+
+class Audit(Keys):
+    """Who did or was refused what."""
+
+    size: Annotated[Bytes, Field(ge=1 << 20)] = Field(
+        default=256 << 20,
+        description="most bytes on disk; then the oldest records are deleted, and a record says so",
+    )
 
 
 class Historian(Keys):
@@ -136,6 +145,7 @@ class Config(Keys):
     journal: Journal = Journal()
     ledger: Ledger = Ledger()
     historian: Historian = Historian()
+    audit: Audit = Audit()
     api: Api = Api()
     changes: Changes = Changes()
     devices: dict[Segment, Any] = Field(default={})
