@@ -11,7 +11,7 @@ import { Alarms } from "./alarms.js";
 import { choose, onChoice, read, refine } from "./choice.js";
 import { mark, partsOf, write } from "./dom.js";
 import { inNextFrame } from "./frame.js";
-import { Gateway } from "./gateway.js";
+import { Gateway, GatewayError } from "./gateway.js";
 import { follow } from "./link.js";
 import { Plant } from "./plant.js";
 import { Recents } from "./recents.js";
@@ -90,7 +90,16 @@ async function askToken(problem) {
   write(parts.tokenproblem, problem);
   parts.tokendialog.showModal();
   await new Promise((resolve) => parts.tokendialog.addEventListener("close", resolve, { once: true }));
-  gateway.useToken(parts.token.value.trim());
+  const user = parts.user.value.trim();
+  const secret = parts.token.value;
+  if (user === "") gateway.useToken(secret.trim());
+  else await gateway.login(user, secret).catch((error) => askToken(refusal(error)));
+}
+
+/** What to tell whoever could not log in; a bug of ours is thrown. */
+function refusal(error) {
+  if (!(error instanceof GatewayError)) throw error;
+  return error.message;
 }
 
 // --- what the page shows ------------------------------------------------------------------

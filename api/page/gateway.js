@@ -43,6 +43,15 @@ export class Gateway {
     sessionStorage.setItem(TOKEN_KEY, token);
   }
 
+  /** Log in, and use the token that this gives. Throws a GatewayError that says why not. */
+  async login(user, password) {
+    const headers = { "Content-Type": "application/json" };
+    const request = { method: "POST", headers, body: JSON.stringify({ user, password }), cache: "no-store" };
+    const answer = await fetch("/api/v1/login", request).catch(unreachable);
+    if (!answer.ok) throw new GatewayError(await reason(answer));
+    this.useToken((await answer.json()).token);
+  }
+
   /** Return health, which is an answer whatever its status. */
   async health() {
     return (await this.#ask("/healthz", { accepted: [503] })).json().catch(unreachable);

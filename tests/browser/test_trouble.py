@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import argon2
 from asyncua import ua
 
 from tests.browser.chromium import Page, chromium
@@ -139,6 +140,26 @@ async def test_a_gateway_that_wants_a_token_is_given_one(tmp_path: Path) -> None
         assert not await page.run("document.querySelector('dialog').open")
         assert [one for one in page.complaints if "401" not in one] == []
         assert not any(token in one.url for one in page.requests)
+
+
+async def test_somebody_logs_in(tmp_path: Path) -> None:
+    hash = argon2.PasswordHasher(time_cost=1, memory_cost=19_456).hash("correct horse battery")
+    fill = "document.querySelector('[data-part=user]').value = 'alice', "
+    fill += "document.querySelector('[data-part=token]').value = '%s', document.querySelector('dialog button').click()"
+    async with (
+        floor(tmp_path, users={"alice": {"password": hash}}) as plant,
+        alive(plant.config),
+        chromium(tmp_path / "browser") as page,
+    ):
+        await page.open(f"{plant.url}/{PRESS}")
+        await page.until("document.querySelector('dialog').open")
+        await page.run(fill % "battery horse correct")
+        await page.until(f"document.querySelector('dialog').open && {text('tokenproblem')} !== ''")
+        assert await page.run(text("tokenproblem")) == "the user or the password is wrong"
+        await page.run(fill % "correct horse battery")
+        await page.until(LIVE)
+        assert not await page.run("document.querySelector('dialog').open")
+        assert [one for one in page.complaints if "401" not in one] == []
 
 
 async def test_of_thousands_of_tags_only_those_on_the_screen_exist(tmp_path: Path) -> None:
