@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.audit import Audit
+from api.trail import Trail
 from gateway.config import Finding
 from gateway.config.change import Change
 from gateway.config.versions import Version
@@ -190,27 +190,6 @@ class Changes(Protocol):
     async def versions(self) -> Sequence[Version]: ...
 
     def version(self, number: int) -> tuple[Version, str]: ...
-
-
-class Record(Protocol):
-    """A record of the audit trail, with what it says."""
-
-    @property
-    def n(self) -> int: ...
-    @property
-    def hash(self) -> str: ...
-    @property
-    def fields(self) -> Mapping[str, Any]: ...
-
-
-class Trail(Audit, Protocol):
-    """The audit trail, which can be read."""
-
-    async def page(
-        self, before: int | None, limit: int, who: str = "", action: str = ""
-    ) -> tuple[Sequence[Record], int | None]:
-        """Return records older than one, newest first, and from where to go on. Raises OSError."""
-        ...
 
 
 class Plant(Protocol):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sqlalchemy.exc import SQLAlchemyError
 
 import api.plant
+import api.trail
 from gateway import __version__
 from gateway.calls import Calls
 from gateway.changes import Changes
@@ -51,7 +52,7 @@ class View:
         parts: Mapping[str, Health],
         writes: Writes,
         calls: Calls,
-        audit: api.plant.Trail,
+        audit: api.trail.Trail,
         changes: Changes | None = None,
     ) -> None:
         self.gateway = gateway

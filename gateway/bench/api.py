@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.app import create
 from api.present import Present
+from gateway.audit import AuditFile, AuditLog
 from gateway.bench.asker import quantiles
 from gateway.bench.measured import ROUNDS
 from gateway.calls import Calls
@@ -38,6 +39,7 @@ from gateway.view import View
 from gateway.writes import Writes
 
 _ASSET: Final = "bench/site/line/machine"
+_TRAIL_BYTES: Final = 1 << 20
 _TAGS: Final = 100
 _ASKED: Final = 3_000
 _STREAMS: Final = 100
@@ -216,8 +218,9 @@ async def _plant(folder: Path) -> AsyncIterator[Plant]:
     with ExitStack() as stack:
         write, work = (ThreadOffload(stack.enter_context(ThreadPoolExecutor(n))) for n in (1, 2))
         file, books = JournalFile(folder / "journal.db"), LedgerFile(folder / "ledger.db")
+        trail = AuditFile(folder / "audit", _TRAIL_BYTES, clock)
         history = History(engine(f"sqlite:///{folder / 'history.db'}"))
-        for one in (file, books, history):
+        for one in (file, books, trail, history):
             stack.callback(one.close)
         _fill(history, catalog[0])
         journal, latest = Journal(file, write, clock), Latest(_TAGS)
@@ -239,6 +242,7 @@ async def _plant(folder: Path) -> AsyncIterator[Plant]:
             parts={},
             writes=writes,
             calls=Calls(writes, "bench/site", {}),
+            audit=AuditLog(trail, write, clock),
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(journal.run())

@@ -77,6 +77,7 @@ def _log_to_stderr(*, verbose: bool) -> None:
         level=logging.INFO if verbose else logging.WARNING,
         format="%(asctime)s %(levelname)s %(message)s",
     )
-    logging.getLogger("gateway.writes").setLevel(logging.INFO)  # who wrote what to the plant is always told
+    for always in ("gateway.writes", "gateway.audit"):  # who wrote what to the plant, and the hashes to note elsewhere
+        logging.getLogger(always).setLevel(logging.INFO)
     for talkative in ("asyncua", "pymodbus", "uvicorn"):
         logging.getLogger(talkative).setLevel(logging.CRITICAL)  # what they report, the supervisor says better

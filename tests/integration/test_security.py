@@ -11,7 +11,7 @@ import argon2
 import httpx
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from gateway.bus.mqtt import Message, connect
+from gateway.mqtt import Message, connect
 from tests import servers
 from tests.certificates import made, made_ca, rsa_key
 from tests.integration.process import GatewayProcess, command, write
