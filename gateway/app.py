@@ -36,12 +36,11 @@ from gateway.changes import Changes, Source
 from gateway.commands import Commands
 from gateway.config import Config, Document, redacted
 from gateway.contracts import Clock
-from gateway.derive import derive
+from gateway.derive import Deriving
 from gateway.devices import Devices
 from gateway.drain import drain
 from gateway.hub import Hub
 from gateway.latest import Latest
-from gateway.mailbox import Mailbox
 from gateway.mqtt import Access
 from gateway.ports import address, listener, until_free
 from gateway.serving import serving, tls_context
@@ -106,7 +105,7 @@ class Gateway:
             self._replay = Replay(self.publisher, topics, self.catalog, self.journal.find)
             self._retained = Retained(self.publisher, topics, self.catalog, self.latest, config.bus.min_interval)
             self._broker = Broker(*address(config.bus.listen), folder / "broker", folder / "broker.log")
-            self._inbox = Mailbox()  # readings on their way to the signals
+            self._deriving = Deriving(self._switch.derived, self.journal, self.hub, self._stores.work)
             self.changes = self._open_changes(source, config, document.text)
             self._resources = resources.pop_all()
         door = (config.site.path, self.devices.connector, writers(config), clock, self._stores.audit)
@@ -204,19 +203,12 @@ class Gateway:
         return drains
 
     def _signals(self) -> Task:
-        return self._kept("signals", self._derive, extra=lambda: {"batches_dropped": self._inbox.dropped})
+        deriving = self._deriving
+        return self._kept("signals", deriving.run, extra=lambda: {"records_skipped": deriving.skipped})
 
     def _changing(self) -> list[Task]:
         changes = self.changes
         return [self._kept("configuration", changes.run, lambda: changes.counts)] if changes is not None else []
-
-    async def _derive(self, up: Callable[[], None]) -> None:
-        self.hub.join(self._inbox)
-        up()
-        try:
-            await derive(self._switch.derived, self._inbox, self.hub, self._stores.work)
-        finally:
-            self.hub.leave(self._inbox)
 
     def _kept(
         self,

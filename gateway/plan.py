@@ -25,7 +25,6 @@ from gateway.contracts import (
     KeepWords,
     NoJournal,
     ProtocolModule,
-    Signal,
     SignalModule,
     Writer,
     nobody_keeps,
@@ -33,6 +32,7 @@ from gateway.contracts import (
 from gateway.model import Catalog, Tag
 from gateway.model.method import Argument, Method
 from gateway.model.tag import NO_LABELS
+from gateway.recall import Built
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Plan:
 
     catalog: Catalog
     devices: Sequence[PlannedDevice]
-    signals: Mapping[str, Signal]
+    signals: Mapping[str, Built]
     methods: Mapping[str, Method]
 
 
@@ -192,12 +192,12 @@ _WATCHED = {"input": ("tag", "asset/tag"), "asset": ("asset", "that of a device"
 
 def _signals(
     config: Config, document: Document, catalog: Catalog, kinds: Mapping[str, SignalModule]
-) -> dict[str, Signal]:
+) -> dict[str, Built]:
     """Build the signals, each as soon as what it watches is there; so those come first whose outputs others take."""
     site = config.site.path
     assets = {catalog[number].asset for number in catalog}
     waiting = {name: _at_site(keys, site) for name, keys in config.signals.items()}
-    built: dict[str, Signal] = {}
+    built: dict[str, Built] = {}
     while ready := [name for name, keys in waiting.items() if not _lacking(keys, catalog, assets)]:
         for name in ready:
             keys = waiting.pop(name)
@@ -206,7 +206,9 @@ def _signals(
             for path in [tag.path for tag in tags.values() if tag.path in catalog]:
                 document.find(("signals", name), f"signals.{name} derives {path}, which is a tag already", "rename one")
             outputs = {role: catalog.add(tag) for role, tag in tags.items()}
-            built[name] = kind.signal(keys, outputs, catalog)
+            identity = f"{keys.type} {getattr(kind, 'VERSION', 1)} {keys.model_dump_json()}"
+            numbers = np.array(list(outputs.values()), np.uint32)
+            built[name] = Built(kind.signal(keys, outputs, catalog), identity, numbers)
     for name, keys in waiting.items():
         key, lacking = _lacking(keys, catalog, assets)[0]
         what, form = _WATCHED[key]

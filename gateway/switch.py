@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from gateway.config import Config, Document
 from gateway.config.change import Change
-from gateway.contracts import Clock, Describe, KeepWords, Signal, nobody_keeps
+from gateway.contracts import Clock, Describe, KeepWords, nobody_keeps
 from gateway.derive import Derived
 from gateway.devices import Devices
 from gateway.journal import Journal
@@ -28,6 +28,7 @@ from gateway.model.method import Method
 from gateway.model.quality import good
 from gateway.plan import Plan, PlannedDevice, plan
 from gateway.plugins import Protocols, signal_kinds
+from gateway.recall import Built
 from gateway.supervise import Health
 
 
@@ -62,16 +63,14 @@ class Switch:
         self._clock = clock
         self._words = words
         self._shared: dict[str, dict[str, Any]] = {}
-        self._signals: Mapping[str, Signal] = {}
-        self.derived = Derived((), 0)
+        self.derived = Derived({}, 0)
         self.methods: dict[str, Method] = {}
 
     def begin(self, config: Config, document: Document, learned: Mapping[str, Mapping[str, Any]]) -> Plan:
         """Plan the first configuration. Raises ConfigError with all that cannot be built."""
         first = self._planned(config, document, self._catalog, learned, self._shared, self._catalog.describe)
-        self._signals = first.signals
         self.methods.update(first.methods)
-        self.derived = Derived(list(first.signals.values()), len(self._catalog))
+        self.derived = Derived(first.signals, len(self._catalog))
         return first
 
     def plan(
@@ -113,19 +112,17 @@ class Switch:
 
     def _derive(self, following: Next) -> None:
         """Keep the signals that are as they were, with what they remember."""
-        changed = set(following.differing.tolist())
+        changed, running = set(following.differing.tolist()), self.derived.signals
 
-        def stays(name: str, signal: Signal) -> bool:
-            inputs = set(signal.inputs.tolist())
-            known = self._signals.get(name)
-            same = known is not None and inputs == set(known.inputs.tolist())
+        def stays(name: str, built: Built) -> bool:
+            inputs = set(built.signal.inputs.tolist())
+            same = name in running and inputs == set(running[name].signal.inputs.tolist())
             return same and not changed & inputs and name not in following.change.signals
 
-        self._signals = {
-            name: self._signals[name] if stays(name, signal) else signal
-            for name, signal in following.plan.signals.items()
+        self.derived.signals = {
+            name: running[name] if stays(name, built) else built for name, built in following.plan.signals.items()
         }
-        self.derived.signals, self.derived.tags = list(self._signals.values()), len(self._catalog)
+        self.derived.tags = len(self._catalog)
 
     def _planned(
         self,

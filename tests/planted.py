@@ -61,8 +61,19 @@ BUGS = [
     ),
     Planted(
         "signals that stay begin anew when others come",
-        "gateway/derive.py", "if signals is not derived.signals:", "if signals is None:",
+        "gateway/derive.py", "if self._signals is not self._derived.signals:", "if not self._signals:",
         "tests/unit/test_derive.py",
+    ),
+    Planted(
+        "what signals told before a kill is told again",
+        "gateway/derive.py", "unsaid[said] = False", "unsaid[said] = True",
+        "tests/unit/test_recall.py",
+    ),
+    Planted(
+        "signals remember a place in the journal that they have not come to",
+        "gateway/derive.py",
+        "(packed, self._signals, self._position,", "(packed, self._signals, self._journal.appended,",
+        "tests/unit/test_recall.py",
     ),
     Planted(
         "a reading of the same time does not replace the one before",

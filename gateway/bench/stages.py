@@ -11,13 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import numpy as np
+
 from gateway.bench.measured import ROUNDS, Measured, best, meanwhile
 from gateway.bench.reader import connector
 from gateway.bus.publisher import Publisher
 from gateway.bus.topics import Topics
 from gateway.clock import SystemClock, ThreadOffload
 from gateway.contracts import Emit
-from gateway.derive import Derived, derive
+from gateway.derive import Derived, Deriving
 from gateway.drain import drain
 from gateway.historian.history import History
 from gateway.historian.schema import engine
@@ -25,9 +27,9 @@ from gateway.historian.sink import Historian
 from gateway.hub import Hub
 from gateway.journal import Journal, JournalFile
 from gateway.latest import Latest
-from gateway.mailbox import Mailbox
 from gateway.model import Batch, Catalog
-from gateway.signals.drift import Drift, Options
+from gateway.recall import Built
+from gateway.signals import drift
 
 STAGES = ("acquire", "journal", "bus", "history", "signals")
 
@@ -96,19 +98,15 @@ async def _pipeline(stages: Sequence[str], catalog: Catalog, mqtt_url: str, fold
             sink = Historian(history, thread(), catalog, clock, gateway="bench", journal=journal.id, retention_s=1e9)
             running.append(tasks.create_task(drain(journal.cursor("history"), sink, lambda: None, 0.25)))
         if "signals" in stages:
-            mailbox = Mailbox()
-            hub.join(mailbox)
-            signals = [_watch(catalog, asset) for asset in list(catalog.assets)]
-            running.append(tasks.create_task(derive(Derived(signals, len(catalog)), mailbox, hub, thread())))
+            signals = {asset: _watch(catalog, asset) for asset in list(catalog.assets)}
+            deriving = Deriving(Derived(signals, len(catalog)), journal, hub, thread())
+            running.append(tasks.create_task(deriving.run(lambda: None)))
         yield hub
         for task in running:
             task.cancel()
 
 
-def _watch(catalog: Catalog, asset: str) -> Drift:
-    return Drift(
-        catalog.number(f"{asset}/v0"),
-        Options(input=f"{asset}/v0"),
-        z=catalog.number(f"{asset}/v1"),
-        alarm=catalog.number(f"{asset}/v2"),
-    )
+def _watch(catalog: Catalog, asset: str) -> Built:
+    outputs = {role: catalog.number(f"{asset}/v{i}") for i, role in enumerate(("z", "alarm"), 1)}
+    options = drift.Options(input=f"{asset}/v0")
+    return Built(drift.signal(options, outputs, catalog), "drift", np.array(list(outputs.values()), np.uint32))

@@ -87,19 +87,14 @@ class JournalFile:
     def save(self, catalog: Catalog) -> None:
         """Store the numbers of all tags and assets; what has been stored before stays."""
         ((first,),) = self._db.execute("SELECT coalesce(max(number) + 1, 0) FROM tag")
+        new = [(n, t.asset, t.name, seal("tag", n, t.asset, t.name)) for n, t in enumerate(catalog.tags[first:], first)]
         self._paths = dict(enumerate(catalog.assets))
         with self._db:
             self._db.executemany(
                 "INSERT OR IGNORE INTO asset VALUES (?, ?, 0, ?)",
                 [(number, path, seal("asset", number, path, 0)) for number, path in self._paths.items()],
             )
-            self._db.executemany(
-                "INSERT OR IGNORE INTO tag VALUES (?, ?, ?, ?)",
-                [
-                    (number, tag.asset, tag.name, seal("tag", number, tag.asset, tag.name))
-                    for number, tag in enumerate(catalog.tags[first:], first)
-                ],
-            )
+            self._db.executemany("INSERT OR IGNORE INTO tag VALUES (?, ?, ?, ?)", new)
 
     def sequences(self) -> dict[int, int]:
         """Return the sequence of the newest record of each asset."""
@@ -170,8 +165,11 @@ class JournalFile:
     def told(self, device: str) -> tuple[int, bytes]:
         """Return how far a device was told, and the position of the last record then; nothing if it is not intact."""
         row = self._db.execute("SELECT * FROM told WHERE device = ?", (device,)).fetchone()
-        intact = row is not None and row[3] == seal("told", *row[:3])
-        return (row[1], row[2]) if intact else (0, b"")
+        if row is not None and row[3] == seal("told", *row[:3]):
+            return row[1], row[2]
+        if row is not None:
+            log.warning("journal %s: what was kept of %s is damaged and left out", self.path, device)
+        return 0, b""
 
     # --- limits ---------------------------------------------------------------------------
 

@@ -129,11 +129,9 @@ class Journal:
     def cursor(self, name: str) -> Cursor:
         """Return the durable cursor of this name; a new one begins with the oldest record there is."""
         if name not in self._cursors:
-            position = self._stored.get(name)
-            start = self._file.oldest() - 1 if position is None else position
-            self._cursors[name] = Cursor(
-                self.after, lambda: self.appended, start, partial(self._witness.delivered, name)
-            )
+            start = self._stored[name] if name in self._stored else self._file.oldest() - 1
+            delivered = partial(self._witness.delivered, name)
+            self._cursors[name] = Cursor(self.after, lambda: self.appended, start, delivered)
         return self._cursors[name]
 
     @property
@@ -162,11 +160,15 @@ class Journal:
 
     def past(self, device: str, asset: int, numbers: NDArray[np.uint32]) -> Past:
         """Return how far a device was told before it is read, and keep how far it is."""
+        return Past(self._file, self._offload, device, asset, numbers, self.stored, self.keep)
 
-        def keep(device: str, told: bytes) -> None:
-            self._told[device] = (self.appended, told)
+    def keep(self, name: str, told: bytes) -> None:
+        """Have this in the file as soon as all that was appended so far is; what was kept of the name before goes."""
+        self._told[name] = (self.appended, told)
 
-        return Past(self._file, self._offload, device, asset, numbers, self.stored, keep)
+    async def kept(self, name: str) -> bytes:
+        """Return what was kept last; nothing if nothing was, or it is not intact."""
+        return (await self._offload(self._file.told, name))[1]
 
     async def stored(self) -> None:
         """Wait until what has been appended so far is committed and there is room; not longer than the journal runs."""
@@ -276,11 +278,9 @@ class Journal:
         if self.limits.policy == "block":
             await self._offload(self._file.trim, confirmed, self._clock.now_ns())
         elif self.limits.policy == "thin_out":
-            thinned = await self._offload(self._file.thin_out, excess, confirmed)
-            self._forgotten("journal_thinned", thinned)
+            self._forgotten("journal_thinned", await self._offload(self._file.thin_out, excess, confirmed))
         else:
-            dropped = await self._offload(self._file.drop_oldest, excess, confirmed)
-            self._forgotten("journal_full", dropped)
+            self._forgotten("journal_full", await self._offload(self._file.drop_oldest, excess, confirmed))
         self.size_bytes = await self._offload(self._file.size_bytes)
 
     def _confirmed(self) -> int:

@@ -12,6 +12,7 @@ from gateway.contracts import Signal
 from gateway.model import Batch, Catalog, Tag
 from gateway.model.batch import objects
 from gateway.plugins import signal_kinds
+from gateway.recall import Built, Kept, packed
 
 INPUT = Tag("plant/pump", "measured")
 
@@ -91,6 +92,24 @@ def test_the_answer_does_not_depend_on_how_readings_were_cut(kind: str) -> None:
     alone = [piece for row in rows for piece in single.update(batch.take(rows[row : row + 1]))]
     assert told(parts) == expected
     assert told(alone) == expected
+
+
+@pytest.mark.parametrize("taken", [0, 1, 37, 150, 311])
+def test_a_restart_at_any_moment_is_not_to_be_seen(kind: str, taken: int) -> None:
+    """What is kept after some readings, with one that was just built, goes on as if nothing had been."""
+    stays, batch = build(kind)[0], stream(kind)
+    rows = np.arange(len(batch))
+    before, after = batch.take(rows[:taken]), batch.take(rows[taken:])
+    expected = told([*stays.update(before), *stays.update(after)])
+    goes = build(kind)[0]
+    said = list(goes.update(before))
+    comes = Kept(packed({"x": built(goes)}, 1, 2)).signal("x", built(build(kind)[0]))
+    assert comes is not None
+    assert told([*said, *comes.update(after)]) == expected
+
+
+def built(signal: Signal) -> Built:
+    return Built(signal, "", np.empty(0, np.uint32))
 
 
 def test_it_is_a_function_of_readings_alone(kind: str) -> None:

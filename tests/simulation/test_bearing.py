@@ -41,7 +41,8 @@ def signals() -> tuple[Catalog, list[Signal]]:
     """The signals of config/demo.yaml."""
     config, document = read_config(shipped("demo.yaml"))
     catalog = Catalog()
-    return catalog, list(plan(config, document, catalog, Protocols(), signal_kinds(), SystemClock()).signals.values())
+    planned = plan(config, document, catalog, Protocols(), signal_kinds(), SystemClock())
+    return catalog, [built.signal for built in planned.signals.values()]
 
 
 @cache

@@ -1,17 +1,20 @@
 """Signals get the readings that they ask for, in order of arrival, and what they derive is emitted."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gateway.derive import Derived, derive
-from gateway.mailbox import Mailbox
-from gateway.model import Batch, Kind
+from gateway.derive import Derived, Deriving
+from gateway.journal import Journal, JournalFile
+from gateway.model import Batch, Catalog, Kind, Tag
+from gateway.recall import Built
 from tests.inline import inline
-from tests.simulation.loop import simulate
+from tests.simulation.loop import LoopClock, simulate
 
 
 class Doubled:
@@ -29,71 +32,94 @@ class Doubled:
         return [Batch.of([self._output] * len(batch), batch.time, 2.0 * batch.value)]
 
 
-async def derived(signals: Sequence[Doubled], puts: Sequence[Sequence[Batch]], feed: bool = False) -> list[Any]:
-    """Put batches into a mailbox one after another; return what was emitted, as (tag, value) of each emission."""
-    mailbox = Mailbox()
-    emitted: list[Any] = []
+def built(*signals: Doubled) -> dict[str, Built]:
+    return {f"s{n}": Built(signal, "", np.empty(0, np.uint32)) for n, signal in enumerate(signals)}
+
+
+@asynccontextmanager
+async def deriving(folder: Path, derived: Derived, emitted: list[Any]) -> AsyncIterator[Journal]:
+    """Signals that read a journal; what they emit goes into it as well."""
+    file = JournalFile(folder / "journal.db")
+    file.save(Catalog([Tag("a", f"t{n}") for n in range(12)]))
+    journal = Journal(file, inline, LoopClock())
 
     def emit(*batches: Batch) -> None:
         emitted.append([pair for b in batches for pair in zip(b.tag.tolist(), b.value.tolist(), strict=True)])
-        if feed:
-            mailbox.put(batches)
+        journal.append(0, batches)
 
     async with asyncio.TaskGroup() as tasks:
-        deriving = tasks.create_task(derive(Derived(signals, 10), mailbox, emit, inline))
+        tasks.create_task(journal.run())
+        task = tasks.create_task(Deriving(derived, journal, emit, inline).run(lambda: None))
+        await asyncio.sleep(1.0)
+        yield journal
+        await asyncio.sleep(1.0)
+        task.cancel()
+        journal.close()
+    await journal.finish()
+    file.close()
+
+
+async def derived(folder: Path, signals: Sequence[Doubled], puts: Sequence[Sequence[Batch]]) -> list[Any]:
+    """Append batches one after another; return what was emitted, as (tag, value) of each emission."""
+    emitted: list[Any] = []
+    async with deriving(folder, Derived(built(*signals), 12), emitted) as journal:
         for put in puts:
-            mailbox.put(put)
+            journal.append(0, put)
             await asyncio.sleep(1.0)
-        deriving.cancel()
     return emitted
 
 
-def test_only_the_inputs_are_given_and_the_answers_emitted() -> None:
+def test_only_the_inputs_are_given_and_the_answers_emitted(tmp_path: Path) -> None:
     signal = Doubled([1, 3], 9)
-    emitted = simulate(derived([signal], [[Batch.of([0, 1, 2, 3, 1], 0, [0.0, 1.0, 2.0, 3.0, 1.5])]]))
+    emitted = simulate(derived(tmp_path, [signal], [[Batch.of([0, 1, 2, 3, 1], 0, [0.0, 1.0, 2.0, 3.0, 1.5])]]))
     assert signal.given == [(Kind.FLOAT, [1, 3, 1])]
     assert emitted == [[(9, 2.0), (9, 6.0), (9, 3.0)]]
 
 
-def test_a_signal_that_nothing_concerns_is_left_alone() -> None:
+def test_a_signal_that_nothing_concerns_is_left_alone(tmp_path: Path) -> None:
     concerned, idle = Doubled([1], 8), Doubled([5], 9)
-    emitted = simulate(derived([concerned, idle], [[Batch.of([1], 0, [1.0])], [Batch.of([0], 0, [1.0])]]))
+    emitted = simulate(derived(tmp_path, [concerned, idle], [[Batch.of([1], 0, [1.0])], [Batch.of([0], 0, [1.0])]]))
     assert (len(concerned.given), idle.given) == (1, [])
     assert emitted == [[(8, 2.0)]]
 
 
-def test_what_came_meanwhile_is_given_at_once_by_kind() -> None:
+def test_what_came_meanwhile_is_given_at_once_by_kind(tmp_path: Path) -> None:
     signal = Doubled([1], 9)
-    simulate(derived([signal], [[Batch.of([1], 0, [1.0]), Batch.of([1], 1, [True]), Batch.of([1], 2, [2.0])]]))
+    came = [Batch.of([1], 0, [1.0]), Batch.of([1], 1, [True]), Batch.of([1], 2, [2.0])]
+    simulate(derived(tmp_path, [signal], [came]))
     assert signal.given == [(Kind.FLOAT, [1, 1]), (Kind.BOOLEAN, [1])]
 
 
-def test_what_comes_from_the_history_of_a_device_is_too_late_for_a_signal() -> None:
+def test_what_comes_from_the_history_of_a_device_is_too_late_for_a_signal(tmp_path: Path) -> None:
     signal = Doubled([1], 9)
     late = replace(Batch.of([1], 0, [1.0]), historical=True)
-    simulate(derived([signal], [[Batch.of([1], 5, [5.0])], [late]]))
+    simulate(derived(tmp_path, [signal], [[Batch.of([1], 5, [5.0])], [late]]))
     assert signal.given == [(Kind.FLOAT, [1])]
 
 
-def test_a_signal_may_feed_another() -> None:
+def test_a_signal_may_feed_another(tmp_path: Path) -> None:
     first, second = Doubled([1], 2), Doubled([2], 3)
-    emitted = simulate(derived([first, second], [[Batch.of([1], 0, [1.0])]], feed=True))
+    emitted = simulate(derived(tmp_path, [first, second], [[Batch.of([1], 0, [1.0])]]))
     assert emitted == [[(2, 2.0)], [(3, 4.0)]]
 
 
-async def replaced(before: Sequence[Doubled], after: Sequence[Doubled]) -> None:
-    mailbox, derived = Mailbox(), Derived(before, 10)
-    async with asyncio.TaskGroup() as tasks:
-        deriving = tasks.create_task(derive(derived, mailbox, lambda *batches: None, inline))
-        mailbox.put([Batch.of([1], 0, [1.0])])
-        await asyncio.sleep(1.0)
-        derived.signals, derived.tags = after, 12
-        mailbox.put([Batch.of([1, 11], 1, [2.0, 3.0])])
-        await asyncio.sleep(1.0)
-        deriving.cancel()
+def test_what_was_in_the_journal_before_there_were_signals_is_past(tmp_path: Path) -> None:
+    simulate(derived(tmp_path, [], [[Batch.of([1], 0, [1.0])]]))
+    signal = Doubled([1], 9)
+    simulate(derived(tmp_path, [signal], [[Batch.of([1], 1, [2.0])]]))
+    assert len(signal.given) == 1
 
 
-def test_other_signals_take_over_with_the_next_reading_and_those_that_stay_miss_none() -> None:
+async def replaced(folder: Path, before: Sequence[Doubled], after: Sequence[Doubled]) -> None:
+    now = Derived(built(*before), 10)
+    async with deriving(folder, now, []) as journal:
+        journal.append(0, [Batch.of([1], 0, [1.0])])
+        await asyncio.sleep(1.0)
+        now.signals, now.tags = built(*after), 12
+        journal.append(0, [Batch.of([1, 11], 1, [2.0, 3.0])])
+
+
+def test_other_signals_take_over_with_the_next_reading_and_those_that_stay_miss_none(tmp_path: Path) -> None:
     stays, goes, comes = Doubled([1], 9), Doubled([1], 8), Doubled([11], 10)
-    simulate(replaced([stays, goes], [stays, comes]))
+    simulate(replaced(tmp_path, [stays, goes], [stays, comes]))
     assert (len(stays.given), len(goes.given), comes.given) == (2, 1, [(Kind.FLOAT, [11])])

@@ -135,7 +135,7 @@ def test_signals_come_in_the_order_of_what_feeds_what(planned: Planned) -> None:
         + "  first: {type: drift, input: utilities/pump1/_maintenance/bearing_rms}\n"
         + "  bearing: {type: vibration, input: utilities/pump1/wave, sample_rate: 16000}\n"
     )
-    names = [found.catalog[int(signal.inputs[0])].name for signal in found.signals.values()]
+    names = [found.catalog[int(built.signal.inputs[0])].name for built in found.signals.values()]
     assert names == ["wave", "_maintenance/bearing_rms", "_maintenance/first"]
     assert "acme/dresden/utilities/pump1/_alarm/second" in found.catalog
 
@@ -156,7 +156,7 @@ def test_a_signal_may_watch_an_asset_or_some_of_its_tags(planned: Planned) -> No
         + "  some: {type: monitor, asset: utilities/pump1, tags: [pressure, _maintenance/bearing_rms]}\n"
         + "  bearing: {type: vibration, input: utilities/pump1/wave, sample_rate: 16000}\n"
     )
-    names = [[found.catalog[int(number)].name for number in signal.inputs] for signal in found.signals.values()]
+    names = [[found.catalog[int(number)].name for number in built.signal.inputs] for built in found.signals.values()]
     assert names == [["pressure", "state", "wave"], ["wave"], ["pressure", "_maintenance/bearing_rms"]]
     assert "acme/dresden/utilities/pump1/_alarm/some" in found.catalog
 

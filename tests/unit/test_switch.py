@@ -77,13 +77,13 @@ def time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_signals_stay_unless_they_or_what_they_watch_are_others(tmp_path: Path) -> None:
     plant = Plant(tmp_path, text("a", "b", one=drift("a"), two=drift("b")))
-    one, two = plant.derived.signals
+    one, two = plant.derived.signals.values()
     await plant.turn(text("a", "b", "c", one=drift("a"), two=drift("b"), three=drift("c")))
-    assert [*plant.derived.signals][:2] == [one, two]
+    assert [*plant.derived.signals.values()][:2] == [one, two]
     assert (len(plant.derived.signals), plant.derived.tags) == (3, len(plant.catalog))
     await plant.turn(text("a", "b", "c", one=drift("a"), two=drift("c"), three=drift("c")))
-    assert plant.derived.signals[0] is one
-    assert plant.derived.signals[1] is not two
+    assert plant.derived.signals["one"] is one
+    assert plant.derived.signals["two"] is not two
     plant.file.close()
     plant.books.close()
 
