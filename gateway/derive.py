@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.contracts import Emit, Offload, Signal
-from gateway.model import Batch, Record
+from gateway.model import Batch, Kind, Record
 from gateway.model.batch import join_kinds
 from gateway.recall import Built, Kept, NoMemory, packed
 
@@ -80,7 +80,8 @@ class Deriving:
 
         Computing happens away from the event loop, once for all that has come meanwhile, and no more often than
         needed: a pass costs the same for the readings of one device and of all. What comes from the history of a
-        device is left out: signals have been told of what came after it.
+        device is left out: signals have been told of what came after it. A signal gets its readings in the order in
+        which they came, numbers as float64, also if it asks for numbers and for texts.
         """
         if not self._begun:
             await self._begin()
@@ -140,12 +141,17 @@ class Deriving:
             self._take_over()
         if not self._signals:
             return
-        taken = (batch for record in records for batch in record.batches if not batch.historical)
-        batches = join_kinds(batch.where(self._wanted[batch.rows]) for batch in taken)
+        taken = [
+            _numbers(batch.where(self._wanted[batch.rows]))
+            for record in records
+            for batch in record.batches
+            if not batch.historical and self._wanted[batch.rows].any()
+        ]
+        joined = join_kinds(taken)
         work = [
             (built.signal, batch.where(mask[batch.tag]))
-            for batch in batches
             for built, mask in zip(self._signals.values(), self._masks, strict=True)
+            for batch in (joined if sum(mask[one.tag].any() for one in joined) < 2 else taken)
             if mask[batch.tag].any()
         ]
         if work:
@@ -182,6 +188,13 @@ class Deriving:
 
     def _keep(self, memory: bytes) -> None:
         self._journal.keep(_NAME, memory)
+
+
+def _numbers(batch: Batch) -> Batch:
+    """Whole numbers and truth as float64 as well, so that the order in which numbers came is that of one batch."""
+    if batch.kind in (Kind.FLOAT, Kind.OBJECT):
+        return batch
+    return Batch(batch.tag, batch.time, batch.value.astype(np.float64), batch.quality)
 
 
 def _update(work: Sequence[tuple[Signal, Batch]]) -> list[Batch]:

@@ -107,11 +107,12 @@ class Kept:
 
 
 class _Taking:
-    """From a signal to a tree that JSON can carry; arrays go aside, each once, however often it is referred to."""
+    """From a signal to a tree that JSON can carry; arrays go aside. Arrays and objects are taken once each."""
 
     def __init__(self, arrays: list[NDArray[Any]]) -> None:
         self._arrays = arrays
         self._places: dict[int, int] = {}
+        self._objects: dict[int, int] = {}
 
     def node(self, value: Any) -> Any:
         match value:
@@ -133,8 +134,11 @@ class _Taking:
 
     def _object(self, value: Any) -> Any:
         kind = type(value)
+        if id(value) in self._objects:
+            return {"same": self._objects[id(value)]}
+        number = self._objects[id(value)] = len(self._objects)
         attributes = {name: self._attribute(getattr(value, name)) for name in _names(value)}
-        return {"object": f"{kind.__module__}:{kind.__qualname__}", "of": attributes}
+        return {"object": f"{kind.__module__}:{kind.__qualname__}", "number": number, "of": attributes}
 
     def _attribute(self, value: Any) -> Any:
         return _BUILT if _is_built(value) else self.node(value)
@@ -154,6 +158,7 @@ class _Giving:
 
     def __init__(self, arrays: list[NDArray[Any]]) -> None:
         self._arrays = arrays
+        self._objects: dict[int, Any] = {}
 
     def value(self, node: Any, fresh: Any = _MISSING) -> Any:
         match node:
@@ -169,8 +174,10 @@ class _Giving:
                 return deque((self.value(one) for one in values), most)
             case {"dict": pairs}:
                 return {self.value(key): self.value(one) for key, one in pairs}
-            case {"object": name, "of": attributes}:
-                return self._object(name, attributes, fresh)
+            case {"object": name, "number": number, "of": attributes}:
+                return self._object(name, number, attributes, fresh)
+            case {"same": number}:
+                return self._objects[number]
             case {"built": True} if fresh is not _MISSING:
                 return fresh
         for name, container in _CONTAINERS.items():
@@ -178,13 +185,13 @@ class _Giving:
                 return container([self.value(one) for one in node[name]])
         raise NoMemory("it is of another version of this program")
 
-    def _object(self, name: str, attributes: Mapping[str, Any], fresh: Any) -> Any:
+    def _object(self, name: str, number: int, attributes: Mapping[str, Any], fresh: Any) -> Any:
         kind = type(fresh)
         if f"{kind.__module__}:{kind.__qualname__}" != name:
             kind, fresh = _kind(name), _MISSING
         elif set(_names(fresh)) != attributes.keys():
             raise NoMemory("it is of another version of this program")
-        found: Any = object.__new__(kind)
+        found: Any = self._objects.setdefault(number, object.__new__(kind))
         for attribute, node in attributes.items():
             object.__setattr__(found, attribute, self.value(node, getattr(fresh, attribute, _MISSING)))
         return found

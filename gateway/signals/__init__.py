@@ -7,6 +7,8 @@ which is the `type` of a signal in the configuration. The blocks of ISO 13374-2 
                         derived.py     a tag by a formula of others
     state detection     drift.py       a feature leaves its usual level: alarm
                         shift.py       a tag of an asset is on another level than before: alarm and cause
+                        expected.py    a tag is not what it should be, the way the machine is run, or it is stuck
+                        changes.py     the moments at which the level of a tag changes: events
                         monitor.py     the tags of an asset no longer belong together: alarm and cause
 
 What computes for many tags at once is in `_state_detection/`, what a fleet teaches in `_prognosis/`; `gateway score`

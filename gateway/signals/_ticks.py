@@ -3,6 +3,9 @@
 Event time decides. A tick is over when a reading comes that is more than `late` behind its end; what comes for it
 afterwards is left out. Between its readings a tag is what it was, for a device may tell changes only, but not for
 longer than `hold`, and not once it was bad.
+
+A clock may be set back. Readings that are far behind all others are left out, until there are so many in a row that it
+must be so: then all is forgotten and begins anew at their time.
 """
 
 from dataclasses import dataclass
@@ -15,6 +18,10 @@ from gateway.model import Batch
 
 _GAP: Final = 1000
 """Ticks without any reading that are made rows; after more of them nothing is left to forget."""
+_BACK: Final = 60
+"""A reading that is behind by so many ticks more than it may be late has the time of another clock."""
+_ROUNDS: Final = 3
+"""After so many such readings per tag, with none between them that is in time, theirs is the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +39,44 @@ class Ticks:
         self._order = np.argsort(tags)
         self._tags = tags[self._order]
         self._period_ns, self._late_ns, self._hold = period_ns, late_ns, hold
+        self._begin()
+
+    def _begin(self) -> None:
+        n = len(self._tags)
         self._newest_ns: int | None = None
         self._next = 0
         self._open: dict[int, list[tuple[NDArray[np.intp], NDArray[np.float64]]]] = {}
-        self._value = np.full(len(tags), np.nan)
-        self._since = np.zeros(len(tags), np.int64)
+        self._value = np.full(n, np.nan)
+        self._since = np.zeros(n, np.int64)
+        self._behind = 0
 
     def add(self, batch: Batch) -> Rows:
         """Take numbers and return the rows that are complete now. Its kind is not OBJECT."""
+        if not len(batch):
+            return Rows(np.empty(0, np.int64), np.empty((0, len(self._tags))))
+        end = self._set_back(batch.time)
+        if end is None:
+            return self._take(batch)
+        before = self._take(batch.take(np.arange(end)))
+        self._begin()
+        after = self.add(batch.take(np.arange(end, len(batch))))
+        return Rows(np.concatenate([before.time, after.time]), np.concatenate([before.value, after.value]))
+
+    def _set_back(self, time: NDArray[np.int64]) -> int | None:
+        """The row at which it is clear that the clock was set back; None if it was not."""
+        newest = np.maximum.accumulate(time if self._newest_ns is None else np.fmax(time, self._newest_ns))
+        behind = newest - time > self._late_ns + _BACK * self._period_ns
+        if not behind.any():
+            self._behind = 0
+            return None
+        row = np.arange(len(time))
+        in_time = np.maximum.accumulate(np.where(behind, -1, row))
+        run = row - in_time + np.where(in_time < 0, self._behind, 0)
+        self._behind = int(run[-1])
+        clear = np.flatnonzero(run >= _ROUNDS * len(self._tags) + 1)
+        return int(clear[0]) if len(clear) else None
+
+    def _take(self, batch: Batch) -> Rows:
         if not len(batch):
             return Rows(np.empty(0, np.int64), np.empty((0, len(self._tags))))
         if self._newest_ns is None:

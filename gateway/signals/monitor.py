@@ -34,8 +34,8 @@ def outputs(name: str, options: Options, asset: str) -> Mapping[str, Tag]:
 
 
 def signal(options: Options, outputs: Mapping[str, int], catalog: Catalog) -> _asset.AssetSignal:
-    numbers, _ = _asset.inputs(options, catalog)
-    return _asset.AssetSignal(Watch(len(numbers), options), options, outputs, catalog)
+    n = len(_asset.watched(options, catalog))
+    return _asset.AssetSignal(Watch(n, options), options, outputs, catalog)
 
 
 class Watch:
@@ -56,6 +56,7 @@ class Watch:
         return self._monitor.ratio if self._monitor else np.nan
 
     def step(self, row: NDArray[np.float64]) -> None:
+        row = row[: len(self.shares)]
         if self._monitor is None:
             self._learn(row)
             return

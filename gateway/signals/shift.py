@@ -31,17 +31,18 @@ def outputs(name: str, options: Options, asset: str) -> Mapping[str, Tag]:
 
 
 def signal(options: Options, outputs: Mapping[str, int], catalog: Catalog) -> _asset.AssetSignal:
-    numbers, _ = _asset.inputs(options, catalog)
+    n = len(_asset.watched(options, catalog))
     settings = Settings(
         warm_up=options.warm_up, limit=options.limit, adopt=options.adopt, wary_limit=1.5 * options.limit
     )
-    return _asset.AssetSignal(Watch(len(numbers), settings), options, outputs, catalog)
+    return _asset.AssetSignal(Watch(n, settings), options, outputs, catalog)
 
 
 class Watch:
     """Shifts of n tags, as one."""
 
     def __init__(self, n: int, settings: Settings) -> None:
+        self._n = n
         self._shift = Shift(n, settings)
         self._limit = settings.limit
 
@@ -60,4 +61,4 @@ class Watch:
         return guilty / max(float(guilty.sum()), np.finfo(np.float64).tiny)
 
     def step(self, row: NDArray[np.float64]) -> None:
-        self._shift.step(row)
+        self._shift.step(row[: self._n])

@@ -22,16 +22,21 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "derived": {"formula": "measured / 2"},
     "shift": {"warm_up": 100, "late": 0},
     "monitor": {"warm_up": 60, "late": 0},
+    "expected": {"warm_up": 60, "late": 0},
+    "changes": {"warm_up": 100, "late": 0},
 }
 """What each kind needs besides its input or asset; a new kind that needs something adds a line."""
 OF_A_TAG = [name for name, module in signal_kinds().items() if "input" in module.Options.__annotations__]
 """Kinds that say something of each reading of one tag; the others say it of an asset, once a time is over."""
+OF_SIGNALS: tuple[str, ...] = ()
+"""Kinds that say something of what other signals say."""
 
 
-def build(kind: str) -> tuple[Signal, Catalog, Mapping[str, Tag]]:
-    module, catalog = signal_kinds()[kind], Catalog([INPUT])
-    watched = {"input": INPUT.path} if kind in OF_A_TAG else {"asset": INPUT.asset}
-    options = module.Options(**watched, **OPTIONS.get(kind, {}))
+def build(kind: str, **more: Any) -> tuple[Signal, Catalog, Mapping[str, Tag]]:
+    module, catalog = signal_kinds()[kind], Catalog([INPUT, Tag("plant/pump", "runs")] if more else [INPUT])
+    watched: dict[str, Any] = {"input": INPUT.path} if kind in OF_A_TAG else {"asset": INPUT.asset}
+    watched |= {"tags": [INPUT.name]} if more else {}
+    options = module.Options(**watched, **OPTIONS.get(kind, {}), **more)
     outputs = module.outputs("watch", options, INPUT.asset)
     numbers = {role: catalog.add(tag) for role, tag in outputs.items()}
     return module.signal(options, numbers, catalog), catalog, outputs
@@ -142,3 +147,63 @@ def test_bad_readings_teach_and_say_nothing(kind: str) -> None:
     bad = Batch(batch.tag.copy(), batch.time.copy(), batch.value.copy(), np.full(len(batch), 0x800A_0000, np.uint32))
     assert list(signal.update(bad)) == []
     assert told(list(signal.update(batch))) == told(list(clean.update(batch)))
+
+
+# --- what never teaches -------------------------------------------------------------------
+
+OF_AN_ASSET = sorted(set(signal_kinds()) - set(OF_A_TAG) - {"derived", *OF_SIGNALS})
+S = 1_000_000_000
+
+
+def told_anew(kind: str, batch: Batch, **options: Any) -> list[tuple[int, int, Any, int]]:
+    return told(list(build(kind, **options)[0].update(batch)))
+
+
+def test_what_a_bad_reading_says_does_not_matter(kind: str) -> None:
+    batch = stream(kind)
+    nonsense = objects(["no waveform"]) if kind == "vibration" else np.array([1e9])
+    value = np.where(batch.good, batch.value, nonsense)
+    assert told_anew(kind, Batch(batch.tag, batch.time, value, batch.quality)) == told_anew(kind, batch)
+
+
+@pytest.mark.parametrize("kind", OF_AN_ASSET)
+def test_how_long_a_gap_is_does_not_matter(kind: str) -> None:
+    batch = stream(kind)
+    late = np.arange(len(batch)) >= 200
+
+    def with_gap(ticks: int) -> list[tuple[int, int, Any, int]]:
+        gap = ticks * S
+        found = told_anew(kind, Batch(batch.tag, batch.time + late * gap, batch.value, batch.quality))
+        return [(tag, time - gap * (time > 2000 * S), value, quality) for tag, time, value, quality in found]
+
+    assert with_gap(100_000) == with_gap(5000)
+
+
+@pytest.mark.parametrize("kind", OF_AN_ASSET)
+def test_a_clock_that_is_set_back_raises_nothing_and_judging_goes_on(kind: str) -> None:
+    time = np.arange(600) * S
+    time[300:] -= 3600 * S
+    batch = Batch.of([0] * 600, 10**6 * S + time, np.random.default_rng(3).normal(20, 1, 600))
+    found = told_anew(kind, batch)
+    assert not [row for row in found if row[2] is True], "no alarm"
+    if kind != "changes":
+        assert any(time < (10**6 - 3200) * S for _, time, _, _ in found)
+
+
+@pytest.mark.parametrize("kind", OF_AN_ASSET)
+def test_what_a_machine_does_that_is_off_does_not_matter(kind: str) -> None:
+    """One whose readings are absurd while it is off, and one that rests: from then on both are judged the same."""
+    chance = np.random.default_rng(5)
+    runs = np.ones(900)
+    runs[300:400] = 0
+    running = chance.normal(20, 1, 900)
+    running[700:] += 40
+
+    def found(idle: NDArray[np.float64]) -> list[tuple[int, int, Any, int]]:
+        measured = np.where(runs == 1, running, idle)
+        rows = np.column_stack([measured, runs]).ravel()
+        return told_anew(kind, Batch.of([0, 1] * 900, np.repeat(np.arange(900) * S, 2), rows), when="runs > 0")
+
+    told_of = found(chance.normal(1e6, 1e5, 900))
+    assert told_of == found(chance.normal(0.0, 1e-3, 900))
+    assert [time for tag, time, value, _ in told_of if value is True or isinstance(value, dict)]

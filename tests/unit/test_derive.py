@@ -83,11 +83,12 @@ def test_a_signal_that_nothing_concerns_is_left_alone(tmp_path: Path) -> None:
     assert emitted == [[(8, 2.0)]]
 
 
-def test_what_came_meanwhile_is_given_at_once_by_kind(tmp_path: Path) -> None:
-    signal = Doubled([1], 9)
-    came = [Batch.of([1], 0, [1.0]), Batch.of([1], 1, [True]), Batch.of([1], 2, [2.0])]
-    simulate(derived(tmp_path, [signal], [came]))
-    assert signal.given == [(Kind.FLOAT, [1, 1]), (Kind.BOOLEAN, [1])]
+def test_what_came_meanwhile_is_given_at_once_in_the_order_in_which_it_came(tmp_path: Path) -> None:
+    signal, reader = Doubled([1, 2, 3], 9), Doubled([1, 4], 8)
+    came = [Batch.of([1], 0, [1.0]), Batch.of([2], 1, [True]), Batch.of([4], 1, ["text"]), Batch.of([3, 1], 2, [2, 3])]
+    simulate(derived(tmp_path, [signal, reader], [came]))
+    assert signal.given == [(Kind.FLOAT, [1, 2, 3, 1])]
+    assert reader.given == [(Kind.FLOAT, [1]), (Kind.OBJECT, [4]), (Kind.FLOAT, [1])]
 
 
 def test_what_comes_from_the_history_of_a_device_is_too_late_for_a_signal(tmp_path: Path) -> None:

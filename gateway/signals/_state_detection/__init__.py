@@ -3,6 +3,8 @@
     structure.py   how far a tag wanders within so many ticks when all is well
     shift.py       a tag is on another level than before: alarm, until it is back or that level is the usual one
     changes.py     the moments at which a level changes
+    expected.py    what tags should be, given how much a machine has to do
+    rest.py        a tag that stays the same to the last digit
 
 A row has a value per tag, NaN where there is none; rows are ticks of the same length. What comes out depends on the
 rows alone: nobody here knows the time.

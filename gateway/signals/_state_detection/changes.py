@@ -14,6 +14,8 @@ from gateway.signals._state_detection.means import Mean
 
 _FLOOR = 1e-6
 """The least usual difference, as a share of the level: a constant has none."""
+_ENOUGH = 2
+"""A mean needs one of so many of its values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,8 @@ class Changes:
         row = np.where(np.isfinite(row), row, np.nan)
         self._short.add(row)
         self._before.add(row)
-        before = self._before.of(s.before)
-        difference = np.abs(self._short.of(s.short) - before)
+        before = self._before.of(-(-s.before // _ENOUGH))
+        difference = np.abs(self._short.of(-(-s.short // _ENOUGH)) - before)
         learning = self._tick < s.warm_up
         known = ~np.isnan(difference)
         if learning:
