@@ -103,6 +103,7 @@ def test_two_hashes_of_one_password_are_different() -> None:
     "text",
     ["", "secret", "$argon2i$v=19$m=65536,t=3,p=4$c2FsdHNhbHQ$" + "A" * 43, "$2b$12$" + "a" * 53,
      HASH.replace("m=19456", "m=8"), HASH.replace("m=19456", "m=99999999"), HASH.replace("t=1", "t=99"), HASH + "\n"],
+    ids=["nothing", "plain", "argon2i", "bcrypt", "little memory", "much memory", "slow", "a line more"],
 )  # fmt: skip
 def test_other_hashes_are_errors_that_do_not_quote_them(text: str) -> None:
     with pytest.raises(ValueError, match=r"argon2id|too weak") as error:
