@@ -208,7 +208,10 @@ def _signals(
             outputs = {role: catalog.add(tag) for role, tag in tags.items()}
             identity = f"{keys.type} {getattr(kind, 'VERSION', 1)} {keys.model_dump_json()}"
             numbers = np.array(list(outputs.values()), np.uint32)
-            built[name] = Built(kind.signal(keys, outputs, catalog), identity, numbers)
+            try:
+                built[name] = Built(kind.signal(keys, outputs, catalog), identity, numbers)
+            except ValueError as error:
+                document.find(("signals", name), f"signals.{name}: {error}")
     for name, keys in waiting.items():
         key, lacking = _lacking(keys, catalog, assets)[0]
         what, form = _WATCHED[key]

@@ -183,5 +183,8 @@ class SignalModule(Protocol):
         ...
 
     def signal(self, options: Any, outputs: Mapping[str, int], catalog: Catalog, /) -> Signal:
-        """Build the signal; `outputs` are the numbers of the tags, by role. Raises KeyError for an unknown input."""
+        """Build the signal; `outputs` are the numbers of the tags, by role.
+
+        Raises KeyError for an unknown input, ValueError naming the remedy for one that it cannot be built upon.
+        """
         ...

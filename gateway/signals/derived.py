@@ -10,7 +10,7 @@
 The names in a formula are tags of the asset, or stand for what `tags` says. The tag that is derived has the name of the
 signal. It has a value for each time at which one of the others has one: what the formula makes of the latest value of
 each, with the worst of their qualities. That is told once all of them have told of that time, or one of a later; what
-comes for a time that is past counts from then on.
+comes for a time that is past counts from then on. Units are checked (_units.py) where tags have them.
 """
 
 import itertools
@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from gateway.model import Batch, Catalog, Kind, Quality, Tag
 from gateway.model.quality import bad
+from gateway.signals import _units
 from gateway.signals._expression import Expression
 
 
@@ -37,6 +38,9 @@ class Options(BaseModel):
     tags: dict[str, str] = Field(default={}, description="the tags that names in the formula stand for")
     unit: str = Field(default="", description="UCUM unit of the result")
     description: str = Field(default="", description="for people")
+    check_units: bool = Field(
+        default=True, description="whether what is added, compared and said of the result has to be in one unit"
+    )
 
     @field_validator("formula")
     @classmethod
@@ -58,6 +62,9 @@ def outputs(name: str, options: Options, asset: str) -> Mapping[str, Tag]:
 def signal(options: Options, outputs: Mapping[str, int], catalog: Catalog) -> "Derived":
     expression = Expression(options.formula)
     numbers = [catalog.number(f"{options.asset}/{name}") for name in options.watched]
+    if options.check_units:
+        units = {name: catalog[number].unit for name, number in zip(expression.names, numbers, strict=True)}
+        _units.check(options.formula, units, options.unit)
     return Derived(expression, numbers, outputs["value"])
 
 

@@ -178,6 +178,22 @@ def test_a_tag_that_was_once_configured_is_no_input(planned: Planned) -> None:
         planned(PUMP + "signals:\n  x: {type: drift, input: utilities/pump1/gone}\n", catalog)
 
 
+def test_a_formula_that_adds_a_temperature_to_a_power_is_told_with_its_line(planned: Planned) -> None:
+    text = PUMP.replace(
+        "devices:", "signals:\n  sum: {type: derived, asset: utilities/pump1, formula: pressure + k, %s}\ndevices:"
+    )
+    assert text != PUMP
+    tag = "tags:\n      k: {register: holding:99, unit: kW}\n"
+    text = text.replace("tags:\n", tag, 1)
+    ((line, what, _),) = findings(planned, text % "unit: kW")
+    assert what == (
+        "signals.sum: pressure + k: bar and kW do not measure the same;"
+        " if numbers in the formula have units of their own, write check_units: false"
+    )
+    assert "type: derived" in dedent(text).splitlines()[line - 1]
+    planned(text % "check_units: false")
+
+
 def test_signals_that_feed_each_other_are_told(planned: Planned) -> None:
     text = PUMP + (
         "signals:\n"
