@@ -186,7 +186,12 @@ def _tag(asset: str, name: str, keys: Any, device: str, protocol: ProtocolModule
     )
 
 
-_WATCHED = {"input": ("tag", "asset/tag"), "asset": ("asset", "that of a device"), "tags": ("tag", "names of its tags")}
+_WATCHED = {
+    "input": ("tag", "asset/tag"),
+    "speed": ("tag", "asset/tag"),
+    "asset": ("asset", "that of a device"),
+    "tags": ("tag", "names of its tags"),
+}
 """What a signal watches: what it must be and how it is written, by key."""
 
 
@@ -225,15 +230,15 @@ def _signals(
 
 def _at_site(keys: Any, site: str) -> Any:
     """The keys of a signal with whole paths."""
-    return keys.model_copy(
-        update={key: f"{site}/{getattr(keys, key)}" for key in ("input", "asset") if hasattr(keys, key)}
-    )
+    paths = {key: path for key in ("input", "speed", "asset") if isinstance(path := getattr(keys, key, None), str)}
+    return keys.model_copy(update={key: f"{site}/{path}" for key, path in paths.items()})
 
 
 def _lacking(keys: Any, catalog: Catalog, assets: Collection[str]) -> list[tuple[str, str]]:
-    """What a signal watches and is not there, by the key that names it: its input, or an asset or tags of it."""
+    """What a signal watches and is not there, by the key that names it: a path, or an asset or tags of it."""
     if hasattr(keys, "input"):
-        return [] if keys.input in catalog else [("input", keys.input)]
+        paths = {key: getattr(keys, key, None) for key in ("input", "speed")}
+        return [(key, path) for key, path in paths.items() if isinstance(path, str) and path not in catalog]
     if keys.asset not in assets:
         return [("asset", keys.asset)]
     return [("tags", path) for name in keys.watched if (path := f"{keys.asset}/{name}") not in catalog]

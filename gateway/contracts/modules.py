@@ -174,8 +174,8 @@ class SignalModule(Protocol):
     Options: type
     """pydantic model of the keys that a signal of this kind has in the configuration.
 
-    `input` is the path of a tag; a kind that watches several has `asset` and `tags` instead,
-    and a property `watched`: the names of those tags of the asset that there have to be.
+    `input` is the path of a tag, and so is `speed` if it is a text; a kind that watches several has `asset` and
+    `tags` instead, and a property `watched`: the names of those tags of the asset that there have to be.
     """
 
     def outputs(self, name: str, options: Any, asset: str, /) -> Mapping[str, Tag]:

@@ -1,8 +1,10 @@
 """Vibration features against the textbook, written as plain loops, and against waveforms whose answer is known."""
 
 import cmath
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,13 +12,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gateway.model import Batch
+from gateway.model import Batch, Catalog, Tag
 from gateway.model.batch import objects
-from gateway.signals.vibration import Vibration, features
+from gateway.signals import vibration
+from gateway.signals._data_manipulation import waveform
+from gateway.signals.vibration import Vibration
 from tests.property.strategies import rows
 
 RATE_HZ = 6400.0
 WAVEFORM = st.lists(st.floats(-100, 100), min_size=2, max_size=64)
+
+
+def features(x: NDArray[np.float64], rate_hz: float) -> tuple[float, float, float, float]:
+    rms, kurtosis, crest, velocity = waveform.features(x[None], rate_hz)[0].tolist()
+    return rms, kurtosis, crest, velocity
+
+
+def built(**keys: Any) -> Vibration:
+    """A signal of the tag 0 with outputs from 5 on, and the speed of tag 1."""
+    catalog = Catalog([Tag("plant/pump", "x", unit=keys.pop("unit", "")), Tag("plant/pump", "speed", unit="{rev}/min")])
+    options = vibration.Options(input="plant/pump/x", **keys)
+    roles = vibration.outputs("v", options, "plant/pump")
+    return vibration.signal(options, {role: number for number, role in enumerate(roles, 5)}, catalog)
 
 
 def textbook(x: Sequence[float], rate_hz: float) -> tuple[float, float, float, float]:
@@ -98,23 +115,98 @@ def test_whatever_a_sensor_sends_the_features_are_numbers(x: list[float]) -> Non
 def test_only_good_waveforms_are_answered_at_their_own_time() -> None:
     wave = sine(1.0, 125.0)
     items = [wave, wave, "text", np.array([1.0]), np.array([1.0, np.nan]), np.array([]), None, 2.0 * wave]
-    batch = Batch.of([4] * 8, range(10, 18), objects(items), [0, 0x800A_0000, 0, 0, 0, 0, 0, 0x0030_0000])
-    found = Vibration(4, 16_000.0, [5, 6, 7, 8]).update(batch)
+    batch = Batch.of([0] * 8, range(10, 18), objects(items), [0, 0x800A_0000, 0, 0, 0, 0, 0, 0x0030_0000])
+    found = built(sample_rate=16_000.0).update(batch)
     assert [(b.tag.tolist(), b.time.tolist(), b.quality.tolist()) for b in found] == [
-        ([5, 6, 7, 8], [10] * 4, [0] * 4), ([5, 6, 7, 8], [17] * 4, [0] * 4),
-    ]  # fmt: skip
-    assert found[1].value[0] == pytest.approx(2 * found[0].value[0])
+        ([5, 6, 7, 8] * 2, [10] * 4 + [17] * 4, [0] * 8)
+    ]
+    assert found[0].value[4] == pytest.approx(2 * found[0].value[0])
 
 
 def test_a_number_is_no_waveform() -> None:
-    assert Vibration(4, 16_000.0, [5, 6, 7, 8]).update(Batch.of([4], 0, [1.0])) == []
+    assert built(sample_rate=16_000.0).update(Batch.of([0], 0, [1.0])) == []
 
 
 def test_cutting_readings_into_batches_changes_nothing() -> None:
     chance = np.random.default_rng(1)
-    whole = Batch.of([4] * 6, range(6), objects(chance.normal(0, 1, (6, 256))))
+    whole = Batch.of([0] * 6, range(6), objects(chance.normal(0, 1, (6, 256))))
     pieces = [whole.take(np.arange(a, b)) for a, b in ((0, 1), (1, 4), (4, 6))]
-    signal = Vibration(4, 16_000.0, [5, 6, 7, 8])
+    signal = built(sample_rate=16_000.0)
     assert [row for batch in signal.update(whole) for row in rows(batch)] == [
         row for piece in pieces for batch in signal.update(piece) for row in rows(batch)
     ]
+
+
+# --- severity -----------------------------------------------------------------------------
+
+
+def by_tag(batches: Iterable[Batch], tag: int) -> list[tuple[int, Any]]:
+    return [(int(t), v) for b in batches for n, t, v in zip(b.tag, b.time, b.value.tolist(), strict=True) if n == tag]
+
+
+@pytest.mark.parametrize(("code", "scale"), [("mm/s", 1.0), ("m/s", 1e-3), ("cm/s", 0.1)])
+def test_zones_are_those_of_the_standard_in_any_unit_of_velocity(code: str, scale: float) -> None:
+    values = scale * np.array([1.3, 1.5, 2.7, 2.9, 4.4, 4.6, 4.2, 4.0, 2.6, 2.5, 1.3, 1.2])
+    found = built(unit=code, group=2, support="rigid").update(Batch.of([0] * 12, range(12), values))
+    assert "".join("ABCD"[zone] for _, zone in by_tag(found, 5)) == "ABBCCDDCCBBA"
+    assert by_tag(found, 6) == [(0, False), (3, True), (9, False)]
+
+
+@pytest.mark.parametrize(
+    ("group", "support", "code", "limits"),
+    [
+        (1, "rigid", "mm/s", (2.3, 4.5, 7.1)), (1, "flexible", "mm/s", (3.5, 7.1, 11.0)),
+        (2, "flexible", "mm/s", (2.3, 4.5, 7.1)), (1, "rigid", "um", (29, 57, 90)),
+        (1, "flexible", "mm", (0.045, 0.09, 0.14)),
+        (2, "rigid", "um", (22, 45, 71)), (2, "flexible", "um", (37, 71, 113)),
+    ],
+)  # fmt: skip
+def test_each_group_and_support_has_its_limits(group: int, support: str, code: str, limits: Sequence[float]) -> None:
+    values = np.array([x for limit in limits for x in (0.999 * limit, 1.001 * limit)])
+    found = built(unit=code, group=group, support=support).update(Batch.of([0] * 6, range(6), values))
+    assert [zone for _, zone in by_tag(found, 5)] == [0, 1, 1, 2, 2, 3]
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.floats(0, 9), min_size=1, max_size=30), st.data())
+def test_zones_against_a_plain_loop_however_they_are_cut(values: list[float], data: st.DataObject) -> None:
+    zone, wanted = 0, []
+    limits = (1.4, 2.8, 4.5)
+    for x in values:
+        while zone < 3 and x > limits[zone]:
+            zone += 1
+        while zone > 0 and x < 0.9 * limits[zone - 1]:
+            zone -= 1
+        wanted.append(zone)
+    signal = built(unit="mm/s", group=2, support="rigid")
+    batch = Batch.of([0] * len(values), range(len(values)), np.array(values))
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(values)), max_size=5)) | {0, len(values)})
+    found = [one for a, b in itertools.pairwise(cuts) for one in signal.update(batch.take(np.arange(a, b)))]
+    assert [state for _, state in by_tag(found, 5)] == wanted
+    alarms = [zone >= 2 for zone in wanted]
+    assert by_tag(found, 6) == [(i, a) for i, a in enumerate(alarms) if i == 0 or a is not alarms[i - 1]]
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"unit": "bar", "group": 1, "support": "rigid"}, "is in bar: zones need a velocity"),
+        ({"group": 1, "support": "rigid"}, "has no unit, and zones depend on it: write unit: mm/s"),
+        ({"unit": "mm/s", "sample_rate": 1e4}, "to be a waveform of acceleration, but its unit is mm/s"),
+        ({"group": 1}, "group and support go together"),
+        ({}, "give sample_rate for a waveform"),
+        ({"sample_rate": 1e4, "speed": 1500}, "bearing and speed go together"),
+        ({"sample_rate": 1e4, "speed": -1.0, "bearing": {"elements": 9, "diameter": 1, "pitch": 5}}, "above 0"),
+        ({"sample_rate": 1e4, "speed": 1.0, "bearing": {"elements": 9, "diameter": 5, "pitch": 5}}, "smaller than the"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_judged_is_refused_with_the_remedy(keys: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        built(**keys)
+
+
+def test_a_waveform_in_g_is_measured_in_metres_per_second_squared() -> None:
+    batch = Batch.of([0], 0, objects([sine(1.0, 125.0)]))
+    ((one,), (other,)) = (built(sample_rate=16_000.0, unit=code).update(batch) for code in ("m/s2", "[g]"))
+    assert other.value[0] == pytest.approx(9.80665 * one.value[0])
+    assert other.value[1] == pytest.approx(one.value[1])
