@@ -13,6 +13,7 @@ import gateway.score
 
 HELP = "run the maintenance signals over the files of a public benchmark, for its scorer"
 EXAMPLES = """  gateway score skab SKAB/data --out skab.csv
+  gateway score nab NAB --out nab.csv
   gateway score tep tennessee-eastman --out tep.csv
   gateway score cmapss CMAPSS --out rul.csv
   gateway score ai4i AI4I --out ai4i.csv"""

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import json
 import os
 from pathlib import Path
 
@@ -91,3 +92,17 @@ def test_a_folder_without_its_files_is_said(tmp_path: Path, capsys: pytest.Captu
     assert "has no files of skab" in capsys.readouterr().err
     assert main(["score", "skab", str(tmp_path / "gone"), "--out", str(tmp_path / "out.csv")]) == 1
     assert "gone is no folder" in capsys.readouterr().err
+
+
+def test_nab_is_told_by_alarms_that_come_where_something_happened(tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "realTraffic"
+    folder.mkdir(parents=True)
+    for name in ("occupancy_t4013.csv", "TravelTime_451.csv"):
+        (folder / name).write_bytes((public("nab") / "data" / "realTraffic" / name).read_bytes())
+    rows = found("nab", tmp_path, tmp_path / "nab.csv")
+    windows = json.loads((public("nab") / "labels" / "combined_windows.json").read_text())
+    assert len(rows) == 2500 + 2162
+    alarms = [(row["file"], row["timestamp"]) for row in rows if float(row["score"]) > 0]
+    hit = {(file, begin) for file, time in alarms for begin, end in windows[file] if begin[:19] <= time <= end[:19]}
+    assert len(hit) == 3
+    assert len(alarms) < 8
