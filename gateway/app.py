@@ -43,6 +43,7 @@ from gateway.hub import Hub
 from gateway.latest import Latest
 from gateway.mqtt import Access
 from gateway.ports import address, listener, until_free
+from gateway.report import Report
 from gateway.serving import serving, tls_context
 from gateway.sparkplug import Sparkplug, writers
 from gateway.stores import Stores
@@ -94,8 +95,10 @@ class Gateway:
             self.latest = Latest()
             parts = (self.catalog, self.latest, self.journal, stores.save, clock, stores.words)
             self._switch = Switch(self._config, *parts)
-            planned = self._switch.begin(config, document, stores.learned.load()).devices
+            first = self._switch.begin(config, document, stores.learned.load())
+            planned = first.devices
             stores.begin({device.name: device.connector for device in planned})
+            self._production = stores.open_production(first.units, config.production)
             self.latest.grow(len(self.catalog))
             self.hub = Hub(self.catalog, self.latest, self.journal)
             self.devices = Devices(planned, self.hub, self.latest, self.ledger, clock, chance)
@@ -152,6 +155,13 @@ class Gateway:
             services.append(self._kept("history chores", historian.chores, historian.counts))
         if (keeper := self._stores.keeper) is not None:
             services.append(self._kept("words", keeper.run, keeper.counts))
+        if self._production is not None and (keys := self._config.production) is not None:
+            keeper, desk = self._production
+            cursor = self.journal.cursor("production")
+            services.append(self._kept("production chores", lambda up: keeper.chores(up, lambda: cursor.behind)))
+            services.append(self._kept("orders", desk.run, lambda: {"orders_taken": desk.orders_taken}))
+            topics = Report(desk, self.publisher, self._topics, self._clock, keys.publish)
+            services.append(self._kept("production topics", topics.run))
         return services
 
     async def _publish(self, up: Callable[[], None]) -> None:
@@ -200,6 +210,9 @@ class Gateway:
         if (historian := self._stores.historian) is not None:
             history = self.journal.cursor("historian")
             drains.append(self._kept("historian", lambda up: drain(history, historian, up, _GATHER_S)))
+        if self._production is not None:
+            keeper, production = self._production[0], self.journal.cursor("production")
+            drains.append(self._kept("production", lambda up: drain(production, keeper, up, _GATHER_S), keeper.counts))
         return drains
 
     def _signals(self) -> Task:
@@ -238,6 +251,7 @@ class Gateway:
             writes=self.writes,
             changes=self.changes,
             audit=self._stores.audit,
+            production=None if self._production is None else self._production[1],
             calls=Calls(self.writes, self._config.site.path, self._switch.methods),
         )
         return create(view, clients(self._config.api), self._config.api)

@@ -33,6 +33,8 @@ from gateway.model import Catalog, Tag
 from gateway.model.method import Argument, Method
 from gateway.model.tag import NO_LABELS
 from gateway.recall import Built
+from gateway.production.unit import Unit
+from gateway.works import units
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class Plan:
     devices: Sequence[PlannedDevice]
     signals: Mapping[str, Built]
     methods: Mapping[str, Method]
+    units: Sequence[Unit]
 
 
 def plan(
@@ -104,9 +107,10 @@ def plan(
         if planned is not None:
             planned_devices.append(planned)
     signals = _signals(config, document, catalog, kinds)
+    work = units(config.production, config.site.path, document, catalog)
     if document.findings:
         raise ConfigError(document.findings)
-    return Plan(catalog, planned_devices, signals, methods)
+    return Plan(catalog, planned_devices, signals, methods, work)
 
 
 def devices(

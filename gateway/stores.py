@@ -4,10 +4,11 @@ journal.db      every reading until all have it           gateway/journal/
 ledger.db       what came and what did not                gateway/ledger/
 history.db      every reading by time, or PostgreSQL      gateway/historian/
 audit/          who did or was refused what               gateway/audit/
+production.db   states, counts and orders                 gateway/production/
 devices.json    what connectors learned of their devices  gateway/learned.py
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
@@ -16,6 +17,7 @@ from pathlib import Path
 from gateway.audit import AuditFile, AuditLog
 from gateway.clock import ThreadOffload
 from gateway.config import Config
+from gateway.config.production import Production
 from gateway.contracts import Clock, Connector, KeepWords, nobody_keeps
 from gateway.historian.history import History
 from gateway.historian.keeper import Keeper
@@ -26,6 +28,10 @@ from gateway.journal.limits import Limits
 from gateway.learned import Learned
 from gateway.ledger import Ledger, LedgerFile
 from gateway.model import Catalog
+from gateway.production.desk import Desk
+from gateway.production.file import ProductionFile
+from gateway.production.keeper import Keeper, Settings
+from gateway.production.unit import Unit
 
 
 class Stores:
@@ -38,7 +44,7 @@ class Stores:
     def __init__(self, config: Config, clock: Clock, resources: ExitStack, down: Callable[[str], str]) -> None:
         self._clock = clock
         self._resources = resources
-        folder = Path(config.data_dir)
+        folder = self._folder = Path(config.data_dir)
         self._file = JournalFile(folder / "journal.db")
         resources.callback(self._file.close)
         self.catalog = Catalog()
@@ -63,6 +69,17 @@ class Stores:
     def save(self, catalog: Catalog) -> Awaitable[None]:
         """Keep the numbers of tags, in the thread of the journal. Raises sqlite3.Error."""
         return self._journaling(self._file.save, catalog)
+
+    def open_production(self, units: Sequence[Unit], keys: Production | None) -> tuple[Keeper, Desk] | None:
+        """Return who keeps what work units do, and who answers for it; None if production is not configured."""
+        if keys is None:
+            return None
+        file = ProductionFile(self._folder / "production.db")
+        self._resources.callback(file.close)
+        thread = self._threads("production")
+        settings = Settings(self.journal.id, round(keys.retention * 1e9))
+        keeper = Keeper(file, thread, self.catalog, self._clock, units, settings)
+        return keeper, Desk(keeper, file, thread, self._clock)
 
     def _open_ledger(self, path: Path, retention_s: float, down: Callable[[str], str]) -> Ledger:
         file = LedgerFile(path)

@@ -24,6 +24,7 @@ from gateway.latest import Latest
 from gateway.ledger import Ledger
 from gateway.model import Catalog, Record
 from gateway.plan import PlannedDevice
+from gateway.production.desk import Desk
 from gateway.supervise import Health
 from gateway.writes import Request, Result, Writes
 
@@ -53,6 +54,7 @@ class View:
         writes: Writes,
         calls: Calls,
         audit: api.trail.Trail,
+        production: Desk | None = None,
         changes: Changes | None = None,
     ) -> None:
         self.gateway = gateway
@@ -74,6 +76,7 @@ class View:
         self.changes = changes
         self._calls = calls
         self.audit = audit
+        self.production = production
 
     def now_ns(self) -> int:
         return self._clock.now_ns()

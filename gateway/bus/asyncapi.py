@@ -78,6 +78,15 @@ _MESSAGES = {
         reason=_TEXT,
         event={"type": "object"},
     ),
+    "kpi": _object(
+        "value timestamp quality unit evidence",
+        value={"type": ["number", "null"]},
+        timestamp=_TIME,
+        quality=_QUALITY,
+        unit=_TEXT,
+        evidence={"type": "object"},
+    ),
+    "order": {"type": "object", "description": "JobResponse of ISA-95, as B2MML writes it in JSON"},
     "ledger": _object(
         "v gateway minute devices", v={"const": VERSION}, gateway=_TEXT, minute=_TIME, devices={"type": "object"}
     ),
@@ -114,6 +123,8 @@ _ADDRESSES = {
     "meta": (_TOPICS.meta(_ASSET), "send", True),
     "event": (_TOPICS.event(_ASSET), "send", False),
     "alarm": (_TOPICS.alarm(_ASSET, "{alarm}"), "send", True),
+    "kpi": (_TOPICS.kpi(_ASSET, "{kpi}"), "send", True),
+    "order": (_TOPICS.order(_ASSET), "send", True),
     "status": (_TOPICS.status, "send", True),
     "ledger": (_TOPICS.ledger, "send", True),
     "replay": (_TOPICS.replay, "receive", False),

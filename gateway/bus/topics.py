@@ -35,6 +35,14 @@ class Topics:
         """The state of an alarm of an asset; retained."""
         return f"{self.root}/{asset}/_alarm/{name}"
 
+    def kpi(self, asset: str, name: str) -> str:
+        """A KPI of a work unit in its present shift; retained."""
+        return f"{self.root}/{asset}/_kpi/{name}"
+
+    def order(self, asset: str) -> str:
+        """What a work unit has made of the order that is on it, or was last; retained."""
+        return f"{self.root}/{asset}/_order"
+
     @property
     def ledger(self) -> str:
         """What came and what did not in the minute that ended last; retained."""

@@ -1,7 +1,7 @@
 """The keys of a configuration, as pydantic models. What a key means is said here once, for errors, docs and schema.
 
-Sections with much to say have a file of their own: brokers.py, clients.py. Devices, tags and signals have further keys,
-which their protocol or kind of signal defines; load.py puts them together.
+Sections with much to say have a file of their own: brokers.py, clients.py, production.py. Devices, tags and signals
+have further keys, which their protocol or kind of signal defines; load.py puts them together.
 """
 
 from typing import Annotated, Any, Literal, Self
@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from gateway.config.brokers import Bus, Sparkplug
 from gateway.config.clients import Api
+from gateway.config.production import Production
 from gateway.config.texts import AssetPath, Bytes, Interval, Keys, Seconds, Segment, TagName, scheme_of
 
 
@@ -148,6 +149,7 @@ class Config(Keys):
     audit: Audit = Audit()
     api: Api = Api()
     changes: Changes = Changes()
+    production: Production | None = None
     devices: dict[Segment, Any] = Field(default={})
     signals: dict[Segment, Any] = Field(default={})
 

@@ -1,0 +1,253 @@
+"""The desk of production: orders, reasons and questions, one at a time and each durable before it is answered.
+
+Everything here blocks and runs in the thread of the file, so nothing happens between a look and a write. `Desk` is what
+the API is given: its methods hand over to that thread.
+"""
+
+import asyncio
+import hashlib
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+import numpy as np
+import orjson
+
+from gateway.contracts import Clock, Offload
+from gateway.payload import timestamps
+from gateway.production import jobs
+from gateway.production.elements import Elements, elements, spans, total
+from gateway.production.file import ProductionFile, Writing
+from gateway.production.jobs import Refused
+from gateway.production.keeper import Keeper
+from gateway.production.timeline import STOPS, Timeline, Use
+from gateway.production.unit import Unit
+
+T = TypeVar("T")
+_DISPATCH_S: Final = 1.0
+_STOP_USES: Final = (*STOPS, Use.UNKNOWN, Use.SETUP)
+_WORDS: Final = {use: use.name.lower() for use in Use}
+_SYSTEM: Final = "gateway"
+_DAY_NS: Final = 86_400 * 10**9
+
+
+class Desk:
+    """Orders, downtime and KPIs of the units of a keeper."""
+
+    def __init__(self, keeper: Keeper, file: ProductionFile, offload: Offload, clock: Clock) -> None:
+        self.units: Mapping[str, Unit] = keeper.units
+        self.orders_taken = 0
+        self._keeper = keeper
+        self._file = file
+        self._offload = offload
+        self._clock = clock
+
+    async def ask(self, question: Callable[..., T], *of: Any) -> T:
+        """Ask one of the methods below in its thread. Raises ConnectionError if the disk fails."""
+        try:
+            return await self._offload(question, *of)
+        except sqlite3.Error as error:
+            raise ConnectionError(f"production cannot be written: {error}") from error
+
+    async def run(self, up: Callable[[], None]) -> None:
+        """Give units their next orders, until cancelled. Raises ConnectionError if the disk fails."""
+        while True:
+            await self.ask(self.dispatch)
+            up()
+            await asyncio.sleep(_DISPATCH_S)
+
+    # --- questions --------------------------------------------------------------------------
+
+    def of(self, scope: str) -> list[Unit]:
+        """Return the unit of this name, or the units at or below this path. Raises KeyError."""
+        if scope in self.units:
+            return [self.units[scope]]
+        found = [unit for unit in self.units.values() if f"{unit.asset}/".startswith(f"{scope}/")]
+        if not found:
+            raise KeyError(scope)
+        return found
+
+    def elements(self, scope: str, start_ns: int, end_ns: int) -> tuple[dict[str, Any], int]:
+        """Return the elements of a unit or a line in a range, and until when they are known."""
+        parts = [elements(self._keeper.facts(unit, start_ns, end_ns), start_ns, end_ns) for unit in self.of(scope)]
+        return total(parts), min(end_ns, self._keeper.known_ns)
+
+    def shift(self, scope: str, time_ns: int, name: str = "") -> tuple[int, int, str] | None:
+        """Return begin, end and name of the shift at a time, or of the last one before it that has this name."""
+        week = 8 * 86_400 * 10**9
+        turns = self.of(scope)[0].calendar.turns(time_ns - week, time_ns + 1)
+        known = [turn for turn in turns if name in ("", turn.name) and turn.start_ns <= time_ns]
+        return (known[-1].start_ns, known[-1].end_ns, known[-1].name) if known else None
+
+    def stops(self, scope: str, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
+        """Return the stops that began in a range, by time: what, from when to when, and why."""
+        found = [stop for unit in self.of(scope) for stop in self._stops(unit, start_ns, end_ns)]
+        return sorted(found, key=lambda stop: (stop["begin"], stop["unit"]))
+
+    def order(self, id: str) -> dict[str, Any] | None:
+        return self._file.job(id)
+
+    def orders(self) -> list[dict[str, Any]]:
+        return self._file.jobs()
+
+    def made(self, job: Mapping[str, Any]) -> Elements:
+        """Return the elements of an order: those of its unit from its begin to its end."""
+        if job["begin"] is None:
+            return total(())
+        return self.elements(job["unit"], job["begin"], job["end"] or self._clock.now_ns())[0]
+
+    def present(self, unit: str) -> dict[str, Any] | None:
+        """Return the order that is on a unit, or else was last."""
+        begun = [job for job in self._file.jobs(unit) if job["begin"] is not None]
+        return max(begun, key=lambda job: (job["end"] is None, job["begin"]), default=None)
+
+    def times(self, job: Mapping[str, Any]) -> dict[str, str | None]:
+        """Return when an order began and ended, as people write it."""
+        return {name: _written(job[edge]) for name, edge in (("StartTime", "begin"), ("EndTime", "end"))}
+
+    def audit(self, after: int, rows_max: int) -> list[dict[str, Any]]:
+        return self._file.audit(after, rows_max)
+
+    # --- what changes something ---------------------------------------------------------------
+
+    def once(
+        self, who: str, route: str, key: str, asked: Any, do: Callable[[], dict[str, Any]]
+    ) -> dict[str, Any] | None:
+        """Do something once per key and return what came of it, then as now; None if the key asked something else."""
+        fingerprint = hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()
+        known = self._file.answered(who, route, key) if key else None
+        if known is not None:
+            found: dict[str, Any] = orjson.loads(known[1])
+            return found if known[0] == fingerprint else None
+        with self._file.together():
+            answer = do()
+            if key:
+                body = orjson.dumps(answer).decode()
+                self._file.keep_answer(who, route, key, fingerprint, self._clock.now_ns(), body)
+        return answer
+
+    def take(self, job: Mapping[str, Any], who: str) -> dict[str, Any]:
+        """Take an order. Raises Refused if it exists, overlaps another, or is late; KeyError for an unknown unit."""
+        if job["unit"] not in self.units:
+            raise KeyError(job["unit"])
+        now_ns = self._clock.now_ns()
+        if self._file.job(job["id"]) is not None:
+            raise Refused("exists", f"order {job['id']} is known already: give another ID, or command it")
+        jobs.fits(job, self._file.jobs(job["unit"]), now_ns)
+        taken = {"begin": None, "end": None, "consumed": [], **job, "changed": now_ns}
+        self._store(taken, who, "Store")
+        self.orders_taken += 1
+        return self._dispatched(taken)
+
+    def command(self, id: str, command: str, who: str) -> dict[str, Any]:
+        """Command an order. Raises KeyError if it is not known, Refused if it cannot do that now."""
+        job = self._known(id)
+        self._store(jobs.moved(job, command, self._clock.now_ns()), who, command)
+        return self._dispatched(job)
+
+    def consume(self, id: str, material: Sequence[Mapping[str, Any]], who: str) -> dict[str, Any]:
+        """Note which lots an order has taken. Raises KeyError if it is not known, Refused once it is closed."""
+        job = self._known(id)
+        if job["state"] in (jobs.CANCELLED, jobs.CLOSED):
+            raise Refused("state", f"order {id} is {job['state']}: nothing can be booked on it any more")
+        self._store({**job, "consumed": [*job["consumed"], *material]}, who, "Materials")
+        return self._known(id)
+
+    def explain(self, unit: str, begin_ns: int, code: str, text: str, who: str) -> dict[str, Any]:
+        """Say why a unit stood. Raises KeyError if it did not stop then."""
+        stop = next((s for s in self._stops(self.units[unit], begin_ns, begin_ns + 1)), None)
+        if stop is None:
+            raise KeyError(f"{unit} did not stop then")
+        now_ns = self._clock.now_ns()
+        facts = {"code": code, "text": text, "who": who, "said": now_ns}
+        what = {"subject": unit, "what": "reason", "begin": begin_ns, "before": stop["reason"], "after": code}
+        self._file.write(now_ns, who, what, lambda writing: writing.reason(unit, begin_ns, facts))
+        return {**stop, "reason": code, "text": text, "said_by": who}
+
+    def dispatch(self) -> None:
+        """Give each free unit the order that is due; where a tag names the order, follow that."""
+        now_ns = self._clock.now_ns()
+        for unit in self.units.values():
+            known = self._file.jobs(unit.name)
+            if "order" in unit.roles:
+                self._follow(unit, known, now_ns)
+            elif (job := jobs.next_to_run(known, now_ns)) is not None:
+                self._store(jobs.moved(job, "Run", now_ns), _SYSTEM, "Run")
+
+    # --- how ----------------------------------------------------------------------------------
+
+    def _follow(self, unit: Unit, known: Sequence[Mapping[str, Any]], now_ns: int) -> None:
+        """Where the machine says which order it works on, that is when an order begins and ends."""
+        said = self._keeper.said(unit, "order", now_ns, now_ns + 1).usable()
+        if len(said.time) == 0:
+            return
+        named, since = str(said.value[-1]), int(said.time[-1])
+        for job in known:
+            if job["state"] in jobs.ON_UNIT and job["id"] != named and since > job["begin"]:
+                self._store(jobs.moved(job, "Stop", since), _SYSTEM, "Stop")
+        for job in known:
+            if job["state"] == jobs.ALLOWED and job["id"] == named:
+                self._store(jobs.moved(job, "Run", since), _SYSTEM, "Run")
+
+    def _dispatched(self, job: Mapping[str, Any]) -> dict[str, Any]:
+        self.dispatch()
+        return self._known(job["id"])
+
+    def _known(self, id: str) -> dict[str, Any]:
+        job = self._file.job(id)
+        if job is None:
+            raise KeyError(id)
+        return job
+
+    def _store(self, job: Mapping[str, Any], who: str, command: str) -> None:
+        what = {"subject": job["id"], "what": command, "state": job["state"]}
+
+        def change(writing: Writing) -> None:
+            writing.job(job)
+
+        self._file.write(job["changed"], who, what, change)
+
+    def _spans(self, unit: Unit, start_ns: int, end_ns: int) -> tuple[Timeline, int]:
+        """The timeline of a range, as far on as its last stop lasts, and until when that is known."""
+        known = max(self._keeper.known_ns, start_ns)
+        for until in (min(known, end_ns + _DAY_NS), known):
+            line = spans(self._keeper.facts(unit, start_ns, until), start_ns, until)
+            if until == known or line.runs()[0][-1] >= end_ns:
+                return line, until
+        raise AssertionError("the second turn returns")
+
+    def _stops(self, unit: Unit, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
+        line, until = self._spans(unit, start_ns, end_ns)
+        begin, end, use = line.runs()
+        failed = line.failures(unit.minor_ns)
+        said = self._file.reasons(unit.name, start_ns, end_ns)
+        told = self._keeper.said(unit, "reason", start_ns, until)
+        found = []
+        for first, last, kind, broken in zip(begin.tolist(), end.tolist(), use.tolist(), failed.tolist(), strict=True):
+            if kind not in _STOP_USES or not start_ns <= first < end_ns:
+                continue
+            human = said.get(first, {})
+            found.append(
+                {
+                    "unit": unit.name,
+                    "begin": first,
+                    "end": last if last < until else None,
+                    "seconds": (min(last, until) - first) / 1e9,
+                    "kind": _WORDS[Use(kind)],
+                    "breakdown": bool(broken),
+                    "reason": human.get("code") or _told(told.time, told.value, first, last),
+                    "text": human.get("text", ""),
+                    "said_by": human.get("who", ""),
+                }
+            )
+        return found
+
+
+def _written(time_ns: int | None) -> str | None:
+    return None if time_ns is None else timestamps(np.array([time_ns]))[0]
+
+
+def _told(time: Any, value: Any, begin_ns: int, end_ns: int) -> str:
+    """What the machine itself gave as a reason within a stop: the first thing it said, 0 being none."""
+    rows = slice(max(int(np.searchsorted(time, begin_ns, "right")) - 1, 0), int(np.searchsorted(time, end_ns)))
+    return next((str(said) for said in value[rows] if said not in (None, 0, "", "0")), "")

@@ -1,0 +1,219 @@
+"""Production on disk: one SQLite file. Blocking; one thread at a time.
+
+    state(journal, place, boot, reached, thinned)  one row: how far which journal is taken, in which boot, until when
+                                                   [ns] everything is known, and until when it is thinned
+    series(number, path)                           a number for each tag that plays a role, for ever
+    edge(series, time, value)                      what tags said; NULL when from then on nobody knows
+    job(id, unit, state, "begin", "end", facts)    production orders, as JSON; begin and end are actual
+    reason(unit, time, facts)                      what people say of a stop, by when it began
+    audit(number, time, who, what)                 who did what to orders and reasons, as JSON; only grows
+    answer(client, route, key, print, time, body)  what was answered to an Idempotency-Key
+
+Edges and how far the journal is taken are written in one transaction, so each record counts once, whatever dies.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from gateway.production.intake import Edge
+from gateway.sqlite import DamagedFile, opened, set_aside
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS state (journal TEXT NOT NULL, place INTEGER NOT NULL, boot INTEGER NOT NULL,
+    reached INTEGER NOT NULL, thinned INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS series (number INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS edge (series INTEGER NOT NULL, time INTEGER NOT NULL, value, PRIMARY KEY (series, time))
+    WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS job (id TEXT PRIMARY KEY, unit TEXT NOT NULL, state TEXT NOT NULL, "begin" INTEGER,
+    "end" INTEGER, facts TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS job_by_unit ON job (unit, "begin");
+CREATE TABLE IF NOT EXISTS reason (unit TEXT NOT NULL, time INTEGER NOT NULL, facts TEXT NOT NULL,
+    PRIMARY KEY (unit, time)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS audit (number INTEGER PRIMARY KEY, time INTEGER NOT NULL, who TEXT NOT NULL,
+    what TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS answer (client TEXT NOT NULL, route TEXT NOT NULL, key TEXT NOT NULL, print TEXT NOT NULL,
+    time INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY (client, route, key)) WITHOUT ROWID;
+"""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """How far a journal is taken: its record of this place and boot; `until_ns` is until when everything is known."""
+
+    journal: str = ""
+    place: int = 0
+    boot: int = 0
+    until_ns: int = 0
+    thinned_ns: int = 0
+
+
+class ProductionFile:
+    """An open file. Raises OSError if the path cannot be written; a damaged one is set aside."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._db = opened(path, _SCHEMA)
+        except DamagedFile as error:
+            aside = set_aside(path)
+            log.error("production %s is damaged (%s); set aside as %s, a new one is begun", path, error, aside.name)
+            self._db = opened(path, _SCHEMA)
+        self._writing = False
+
+    def close(self) -> None:
+        self._db.close()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Write all that is written within in one transaction, or nothing of it."""
+        if self._writing:
+            yield
+            return
+        self._writing = True
+        try:
+            with self._db:
+                yield
+        finally:
+            self._writing = False
+
+    # --- what tags said -------------------------------------------------------------------
+
+    def reached(self) -> Reached:
+        found = self._db.execute("SELECT * FROM state").fetchone()
+        return Reached(*found) if found else Reached()
+
+    def series(self, paths: Iterable[str]) -> dict[str, int]:
+        """Return the numbers of the series of these tags; those that had none get one."""
+        with self.together():
+            self._db.executemany("INSERT OR IGNORE INTO series (path) VALUES (?)", [(path,) for path in paths])
+        return dict(self._db.execute("SELECT path, number FROM series"))
+
+    def newest(self, series: int) -> tuple[int, Any] | None:
+        """Return time and value of the newest edge of a series."""
+        found: tuple[int, Any] | None = self._db.execute(
+            "SELECT time, value FROM edge WHERE series = ? ORDER BY time DESC LIMIT 1", (series,)
+        ).fetchone()
+        return found
+
+    def add(self, edges: Sequence[Edge], reached: Reached) -> None:
+        """Add edges, the later one of the same time, and how far that is. Raises sqlite3.Error, and adds nothing."""
+        with self.together():
+            self._db.executemany("INSERT OR REPLACE INTO edge VALUES (?, ?, ?)", edges)
+            self._db.execute("DELETE FROM state")
+            self._db.execute(
+                "INSERT INTO state VALUES (?, ?, ?, ?, ?)",
+                (reached.journal, reached.place, reached.boot, reached.until_ns, reached.thinned_ns),
+            )
+
+    def edges(self, series: int, start_ns: int, end_ns: int) -> list[tuple[int, Any]]:
+        """Return the edges in [start, end), and before them those since the last one that is known."""
+        return self._db.execute(
+            "SELECT time, value FROM edge WHERE series = :series AND time < :end AND time >= coalesce("
+            "(SELECT time FROM edge WHERE series = :series AND time <= :start AND value IS NOT NULL"
+            " ORDER BY time DESC LIMIT 1), :start) ORDER BY time",
+            {"series": series, "start": start_ns, "end": end_ns},
+        ).fetchall()
+
+    def drop(self, series: int, times: Iterable[int]) -> None:
+        """Delete edges at these times."""
+        with self.together():
+            self._db.executemany("DELETE FROM edge WHERE series = ? AND time = ?", [(series, time) for time in times])
+
+    def forget(self, before_ns: int, answers_before_ns: int) -> None:
+        """Delete what is older than a time, but for the last edge of each series before it; and old answers."""
+        with self.together():
+            for (series,) in self._db.execute("SELECT number FROM series").fetchall():
+                self._db.execute(
+                    "DELETE FROM edge WHERE series = :series AND time <"
+                    " (SELECT max(time) FROM edge WHERE series = :series AND time < :before)",
+                    {"series": series, "before": before_ns},
+                )
+            self._db.execute('DELETE FROM job WHERE "end" < ?', (before_ns,))
+            self._db.execute("DELETE FROM reason WHERE time < ?", (before_ns,))
+            self._db.execute("DELETE FROM audit WHERE time < ?", (before_ns,))
+            self._db.execute("DELETE FROM answer WHERE time < ?", (answers_before_ns,))
+
+    # --- what people and the ERP say --------------------------------------------------------
+
+    def jobs(self, unit: str = "", start_ns: int | None = None, end_ns: int | None = None) -> list[dict[str, Any]]:
+        """Return the orders, of one unit, or those that ran in a range; by id."""
+        found = self._db.execute(
+            'SELECT id, unit, state, "begin", "end", facts FROM job WHERE (:unit = \'\' OR unit = :unit)'
+            ' AND (:start IS NULL OR ("begin" < :stop AND ("end" IS NULL OR "end" > :start))) ORDER BY id',
+            {"unit": unit, "start": start_ns, "stop": end_ns},
+        )
+        return [_job(row) for row in found]
+
+    def job(self, id: str) -> dict[str, Any] | None:
+        """Return an order."""
+        found = self._db.execute(
+            'SELECT id, unit, state, "begin", "end", facts FROM job WHERE id = ?', (id,)
+        ).fetchone()
+        return None if found is None else _job(found)
+
+    def reasons(self, unit: str, start_ns: int, end_ns: int) -> dict[int, dict[str, Any]]:
+        """Return what was said of the stops of a unit that began in [start, end), by when they did."""
+        found = self._db.execute(
+            "SELECT time, facts FROM reason WHERE unit = ? AND time >= ? AND time < ?", (unit, start_ns, end_ns)
+        )
+        return {time: json.loads(facts) for time, facts in found}
+
+    def audit(self, after: int, rows_max: int) -> list[dict[str, Any]]:
+        """Return who did what, after that number, oldest first."""
+        found = self._db.execute(
+            "SELECT number, time, who, what FROM audit WHERE number > ? ORDER BY number LIMIT ?", (after, rows_max)
+        )
+        return [{"number": n, "time": time, "who": who} | json.loads(what) for n, time, who, what in found]
+
+    def write(self, time_ns: int, who: str, what: Mapping[str, Any], change: Callable[["Writing"], None]) -> None:
+        """Make a change and write it into the audit, both or neither. Raises sqlite3.Error."""
+        with self.together():
+            change(Writing(self._db))
+            self._db.execute("INSERT INTO audit (time, who, what) VALUES (?, ?, ?)", (time_ns, who, json.dumps(what)))
+
+    def answered(self, client: str, route: str, key: str) -> tuple[str, str] | None:
+        """Return the fingerprint of what was asked with a key, and what was answered."""
+        found: tuple[str, str] | None = self._db.execute(
+            "SELECT print, body FROM answer WHERE client = ? AND route = ? AND key = ?", (client, route, key)
+        ).fetchone()
+        return found
+
+    def keep_answer(self, client: str, route: str, key: str, fingerprint: str, time_ns: int, body: str) -> None:
+        """Keep what was answered to a key. Raises sqlite3.Error."""
+        with self.together():
+            self._db.execute(
+                "INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?, ?, ?)",
+                (client, route, key, fingerprint, time_ns, body),
+            )
+
+
+class Writing:
+    """What can be written within a transaction."""
+
+    def __init__(self, db: Any) -> None:
+        self._db = db
+
+    def job(self, job: Mapping[str, Any]) -> None:
+        """Store an order, in place of the one with its id."""
+        facts = {name: value for name, value in job.items() if name not in _COLUMNS}
+        self._db.execute(
+            "INSERT OR REPLACE INTO job VALUES (?, ?, ?, ?, ?, ?)",
+            (*(job[name] for name in _COLUMNS), json.dumps(facts)),
+        )
+
+    def reason(self, unit: str, time_ns: int, facts: Mapping[str, Any]) -> None:
+        self._db.execute("INSERT OR REPLACE INTO reason VALUES (?, ?, ?)", (unit, time_ns, json.dumps(facts)))
+
+
+_COLUMNS: Final = ("id", "unit", "state", "begin", "end")
+
+
+def _job(row: Sequence[Any]) -> dict[str, Any]:
+    facts: dict[str, Any] = json.loads(row[-1])
+    return dict(zip(_COLUMNS, row[:-1], strict=True)) | facts

@@ -1,0 +1,77 @@
+"""KPIs and orders on the bus: of each work unit, in its present shift; retained, and sent when they have changed."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import numpy as np
+import orjson
+
+from gateway.bus.mqtt import Message
+from gateway.bus.publisher import Publisher
+from gateway.bus.topics import Topics
+from gateway.contracts import Clock
+from gateway.payload import timestamps
+from gateway.production.desk import Desk
+from gateway.production.jobs import response
+from gateway.production.kpis import KPIS, kpis
+from gateway.production.unit import Unit
+
+_DAY_NS: Final = 86_400 * 10**9
+_FULL: Final = 0.999
+"""A KPI of which less than this is known is uncertain."""
+
+
+class Report:
+    """Publishes every `period_s` seconds what has changed, and everything after a new connection."""
+
+    def __init__(self, desk: Desk, publisher: Publisher, topics: Topics, clock: Clock, period_s: float) -> None:
+        self._desk = desk
+        self._publisher = publisher
+        self._topics = topics
+        self._clock = clock
+        self._period_s = period_s
+        self._sent: dict[str, Any] = {}
+        self._connection = -1
+
+    async def run(self, up: Callable[[], None]) -> None:
+        """Publish until cancelled. Raises OSError if the broker or the disk is lost meanwhile."""
+        while True:
+            if self._connection != self._publisher.connections:
+                self._connection = self._publisher.connections
+                self._sent.clear()
+            for unit in self._desk.units.values():
+                said = [one for one in await self._desk.ask(self._said, unit) if self._sent.get(one[0]) != one[1]]
+                await self._publisher.publish([Message(topic, body, retain=True) for topic, _, body in said])
+                self._sent |= {topic: value for topic, value, _ in said}
+            up()
+            await asyncio.sleep(self._period_s)
+
+    def _said(self, unit: Unit) -> Sequence[tuple[str, Any, bytes]]:
+        """Topic, what decides whether it is news, and message, of all KPIs of a unit and of its order."""
+        now_ns = self._clock.now_ns()
+        shift = self._desk.shift(unit.name, now_ns)
+        start = shift[0] if shift is not None else now_ns // _DAY_NS * _DAY_NS
+        end = min(shift[1], now_ns) if shift is not None else now_ns
+        found, until = self._desk.elements(unit.name, start, end)
+        begin, when = timestamps(np.array([start, until]))
+        evidence = {
+            "start": begin,
+            "end": when,
+            "shift": shift[2] if shift is not None else "",
+            "elements": {name: float(amount) for name, amount in found.items()},
+        }
+        values = {name: None if value is None else float(value) for name, value in kpis(found).items()}
+        known = values["coverage"] is not None and values["coverage"] >= _FULL
+        said: list[tuple[str, Any, bytes]] = []
+        for name, value in values.items():
+            quality = "bad" if value is None else "good" if known else "uncertain"
+            body: dict[str, Any] = {"value": value, "timestamp": when, "quality": quality, "unit": KPIS[name].unit}
+            body |= {"evidence": evidence | {"formula": KPIS[name].formula}}
+            said.append((self._topics.kpi(unit.asset, name), (value, quality), orjson.dumps(body)))
+        job = self._desk.present(unit.name)
+        if job is not None:
+            times = self._desk.times(job)
+            answer = response(job, self._desk.made(job), "", times)
+            said.append((self._topics.order(unit.asset), answer, orjson.dumps(answer)))
+        return said
