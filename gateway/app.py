@@ -153,8 +153,8 @@ class Gateway:
             services.append(self._kept("retained topics", self._retained.run))
         if (historian := self._stores.historian) is not None:
             services.append(self._kept("history chores", historian.chores, historian.counts))
-        if (keeper := self._stores.keeper) is not None:
-            services.append(self._kept("words", keeper.run, keeper.counts))
+        if (answers := self._stores.answers) is not None:
+            services.append(self._kept("words", answers.run, answers.counts))
         if self._production is not None and (keys := self._config.production) is not None:
             keeper, desk = self._production
             cursor = self.journal.cursor("production")
@@ -200,8 +200,8 @@ class Gateway:
         await self.journal.finish()
         with suppress(OSError):  # what that costs, the next start finds in the journal
             await self.ledger.end()
-        if self._stores.keeper is not None:
-            await self._stores.keeper.end()
+        if self._stores.answers is not None:
+            await self._stores.answers.end()
 
     def _drains(self) -> list[Task]:
         bus = self.journal.cursor("bus")

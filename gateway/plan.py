@@ -32,8 +32,8 @@ from gateway.contracts import (
 from gateway.model import Catalog, Tag
 from gateway.model.method import Argument, Method
 from gateway.model.tag import NO_LABELS
-from gateway.recall import Built
 from gateway.production.unit import Unit
+from gateway.recall import Built
 from gateway.works import units
 
 

@@ -20,7 +20,7 @@ from gateway.config import Config
 from gateway.config.production import Production
 from gateway.contracts import Clock, Connector, KeepWords, nobody_keeps
 from gateway.historian.history import History
-from gateway.historian.keeper import Keeper
+from gateway.historian.keeper import AnswerKeeper
 from gateway.historian.schema import engine
 from gateway.historian.sink import Historian
 from gateway.journal import Journal, JournalFile
@@ -54,7 +54,7 @@ class Stores:
         self.journal = Journal(self._file, self._journaling, clock, _limits(config), self.ledger)
         self.audit = self._open_audit(folder / "audit", config.audit.size)
         self.learned = Learned(folder / "devices.json")
-        self.history, self.historian, self.keeper = self._open_history(folder, config)
+        self.history, self.historian, self.answers = self._open_history(folder, config)
         self.work = self._threads("work", 2)
 
     def begin(self, devices: Mapping[str, Connector]) -> None:
@@ -64,7 +64,7 @@ class Stores:
 
     def words(self, device: str) -> KeepWords:
         """Return what takes the answers of a device."""
-        return nobody_keeps if self.keeper is None else partial(self.keeper.keep, device)
+        return nobody_keeps if self.answers is None else partial(self.answers.keep, device)
 
     def save(self, catalog: Catalog) -> Awaitable[None]:
         """Keep the numbers of tags, in the thread of the journal. Raises sqlite3.Error."""
@@ -92,7 +92,9 @@ class Stores:
         self._resources.callback(file.close)
         return AuditLog(file, self._threads("audit"), self._clock)
 
-    def _open_history(self, folder: Path, config: Config) -> tuple[History | None, Historian | None, Keeper | None]:
+    def _open_history(
+        self, folder: Path, config: Config
+    ) -> tuple[History | None, Historian | None, AnswerKeeper | None]:
         keys = config.historian
         if keys.url == "none":
             return None, None, None
@@ -110,7 +112,7 @@ class Stores:
             retentions_s=keys.retentions,
             size_max=keys.size,
         )
-        return history, sink, Keeper(history, writing, self._clock, keys.words)
+        return history, sink, AnswerKeeper(history, writing, self._clock, keys.words)
 
     def _threads(self, name: str, n: int = 1) -> ThreadOffload:
         return ThreadOffload(self._resources.enter_context(ThreadPoolExecutor(n, thread_name_prefix=name)))

@@ -27,7 +27,7 @@ _SCANS: Final = 600
 Scan = tuple[str, str, NDArray[np.int64], NDArray[np.uint32], NDArray[np.uint8]]
 
 
-class Keeper:
+class AnswerKeeper:
     """`keep` takes the answers of a device, `run` writes them until cancelled."""
 
     def __init__(self, history: History, offload: Offload, clock: Clock, retention_s: float) -> None:

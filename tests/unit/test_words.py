@@ -17,7 +17,7 @@ from gateway.contracts import Device, Words
 from gateway.historian import keeper as keeping
 from gateway.historian.backup import findings
 from gateway.historian.history import History
-from gateway.historian.keeper import Keeper
+from gateway.historian.keeper import AnswerKeeper
 from gateway.historian.schema import engine
 from gateway.historian.words import decode, encode, keep, kept
 from gateway.model import Tag
@@ -98,14 +98,14 @@ def test_what_was_not_answered_stays_as_it_is() -> None:
     assert (found.tag.tolist(), found.value.tolist()) == ([8], [True])
 
 
-def scan(keeper: Keeper, number: int, recipe: str = RECIPE) -> None:
+def scan(keeper: AnswerKeeper, number: int, recipe: str = RECIPE) -> None:
     one = words(1, [number, 0, 0, 0], [0, 0])
     keeper.keep("d", recipe, one.time[0] + EPOCH_NS, one.quality[0], one.image[0])
 
 
 def test_scans_are_written_forgotten_and_flushed_at_the_end(database: Engine) -> None:
     history = History(database)
-    keeper = Keeper(history, inline, LoopClock(), retention_s=3600)
+    keeper = AnswerKeeper(history, inline, LoopClock(), retention_s=3600)
 
     async def two_hours() -> list[int]:
         async with asyncio.TaskGroup() as tasks:
@@ -130,7 +130,7 @@ def test_a_database_that_is_away_costs_the_oldest_and_they_are_counted(
 ) -> None:
     monkeypatch.setattr(keeping, "_BYTES_MAX", 30)
     history = History(engine(f"sqlite:///{tmp_path / 'nowhere' / 'history.db'}"))
-    keeper = Keeper(history, inline, LoopClock(), retention_s=3600)
+    keeper = AnswerKeeper(history, inline, LoopClock(), retention_s=3600)
     for number in range(5):
         scan(keeper, number)
 
