@@ -7,10 +7,10 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
-from gateway.bus.mqtt import Message
 from gateway.bus.publisher import Publisher
 from gateway.bus.topics import Topics
 from gateway.contracts import Clock
+from gateway.mqtt import Message
 from gateway.payload import timestamps
 from gateway.production.desk import Desk
 from gateway.production.jobs import response
