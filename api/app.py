@@ -99,6 +99,7 @@ def create(plant: Plant, clients: Mapping[str, Client], keys: Api = _NO_KEYS) ->
     for shared in (stream, health):
         app.include_router(shared.router(plant, feed), dependencies=bearer)
     app.include_router(health.probes(plant))
+    app.include_router(login.door(plant, desk))
     app.include_router(login.router(plant, desk), dependencies=bearer)
     mimetypes.add_type("text/javascript", ".js")  # the registry of Windows may say otherwise
     app.mount(i3x.PREFIX, i3x.create(plant), name="i3x")

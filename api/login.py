@@ -44,8 +44,8 @@ class CallerInfo(BaseModel):
 
 
 def router(plant: Plant, desk: Desk) -> APIRouter:
+    """What is about whoever asks."""
     routes = APIRouter(prefix="/api/v1", tags=["access"], responses=ANSWERS | answers(429))
-    _logging_in(routes, plant, desk)
 
     @routes.post("/logout", operation_id="logout", status_code=204, responses=answers(409))
     async def logout(request: Request) -> None:
@@ -73,10 +73,11 @@ def router(plant: Plant, desk: Desk) -> APIRouter:
     return routes
 
 
-def _logging_in(routes: APIRouter, plant: Plant, desk: Desk) -> None:
-    small = APIRouter(route_class=SmallJson)
+def door(plant: Plant, desk: Desk) -> APIRouter:
+    """What is open to all, for they are nobody yet."""
+    routes = APIRouter(prefix="/api/v1", tags=["access"], responses=ANSWERS | answers(429), route_class=SmallJson)
 
-    @small.post("/login", operation_id="login", responses=answers(411, 413, 415))
+    @routes.post("/login", operation_id="login", responses=answers(411, 413, 415))
     async def login(given: Credentials, request: Request, response: Response) -> SessionInfo:
         """Begin a session with a password. A wrong user and a wrong password are one answer; too many have to wait."""
         if not desk.takes_logins:
@@ -91,4 +92,4 @@ def _logging_in(routes: APIRouter, plant: Plant, desk: Desk) -> None:
         expires = None if made.caller.expires_ns is None else moment(made.caller.expires_ns)
         return SessionInfo(token=made.token, user=made.caller.name, role=made.caller.role, expires=expires)
 
-    routes.include_router(small)
+    return routes

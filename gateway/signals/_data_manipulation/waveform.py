@@ -56,9 +56,7 @@ def _computed(x: NDArray[Any], sample_rate_hz: float, *, envelope: bool) -> tupl
     k, n = x.shape
     found, amplitudes = np.empty((k, 4)), np.empty((k, n // 4 + 1))
     hertz: Matrix = np.arange(n // 2 + 1) * (sample_rate_hz / n)
-    room = np.empty(
-        (_BLOCK, len(hertz)), np.complex128
-    )  # one for all blocks: fresh memory costs as much as a transform
+    room = np.empty((_BLOCK, len(hertz)), np.complex128)  # for all blocks: fresh memory costs as much as a transform
     for begin in range(0, k, _BLOCK):
         block = slice(begin, min(begin + _BLOCK, k))
         mean = x[block].mean(axis=1, dtype=np.float64)
