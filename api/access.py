@@ -37,6 +37,7 @@ RULES: Final = (
     ((*READING, "POST"), "/api/v1/config", "engineer"),
     (READING, "/api/v1/audit", "engineer"),
     (("POST",), "/i3x/v1", "viewer"),
+    (("POST",), "/mcp", "viewer"),
     (("PUT",), "/i3x/v1/objects", "operator"),
 )
 """The role that a request needs, by method and beginning of the path; else a viewer may read and nobody do the rest."""

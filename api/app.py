@@ -14,6 +14,7 @@ from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import (
@@ -104,6 +105,11 @@ def create(plant: Plant, clients: Mapping[str, Client], keys: Api = _NO_KEYS) ->
     mimetypes.add_type("text/javascript", ".js")  # the registry of Windows may say otherwise
     app.mount(i3x.PREFIX, i3x.create(plant), name="i3x")
     app.router.default = _page  # behind all routes: a route asked by another method is not a page that is missing
+    if keys.mcp:
+        from api.mcp import Mcp  # an extra of the package: who does not want it need not have it
+
+        tools = Mcp(f"gateway {plant.gateway}", plant.version, app.openapi(), lambda: guarded)
+        app.router.routes.append(Route("/mcp", tools, methods=["POST"]))
     guarded = Access(_Heads(Fast(app, plant, known)), plant, desk, _OPEN, _refused)
     return _Headers(_for_pages(guarded, keys.cors))
 

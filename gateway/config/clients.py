@@ -1,5 +1,6 @@
 """The section of the REST API, `api`: where it listens, and who may do what."""
 
+from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Network
 from typing import Self
 
@@ -29,6 +30,8 @@ class Api(Keys):
         default=[], description="addresses of reverse proxies whose X-Forwarded-For and -Proto are believed"
     )
     tls: ApiTls | None = Field(default=None, description="certificate and key, for HTTPS")
+
+    mcp: bool = Field(default=False, description="whether language models may read, by MCP at /mcp")
 
     @property
     def host(self) -> str:
@@ -63,6 +66,8 @@ class Api(Keys):
                 f"listening on {self.listen} lets others in, and there are no tokens: add api.tokens,"
                 " api.users or api.oidc, or listen on 127.0.0.1"
             )
+        if self.mcp and find_spec("mcp") is None:
+            raise ValueError("mcp: the SDK is not there: pip install 'itot-gateway[mcp]', or take it out")
         for name, one in self.keys().items():
             if len(one.token) < TOKEN_MIN:
                 raise ValueError(f"the token of {name} is shorter than {TOKEN_MIN} characters")
