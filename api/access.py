@@ -34,6 +34,8 @@ RULES: Final = (
     (("POST",), "/api/v1/logout", "viewer"),
     (("POST",), "/api/v1/writes", "operator"),
     (("POST",), "/api/v1/calls", "operator"),
+    (("POST",), "/api/v1/orders", "operator"),
+    (("POST",), "/api/v1/downtime", "operator"),
     ((*READING, "POST"), "/api/v1/config", "engineer"),
     (READING, "/api/v1/audit", "engineer"),
     (("POST",), "/i3x/v1", "viewer"),

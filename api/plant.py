@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from api.making import Production
 from api.trail import Trail
 from gateway.config import Finding
 from gateway.config.change import Change
@@ -205,6 +206,9 @@ class Plant(Protocol):
 
     @property
     def changes(self) -> Changes | None: ...
+
+    @property
+    def production(self) -> Production | None: ...
 
     @property
     def audit(self) -> Trail: ...

@@ -6,12 +6,12 @@ the API is given: its methods hand over to that thread.
 
 import asyncio
 import hashlib
+import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import numpy as np
-import orjson
 
 from gateway.contracts import Clock, Offload
 from gateway.payload import timestamps
@@ -105,6 +105,19 @@ class Desk:
         """Return when an order began and ended, as people write it."""
         return {name: _written(job[edge]) for name, edge in (("StartTime", "begin"), ("EndTime", "end"))}
 
+    def turns(self, unit: Unit, start_ns: int, end_ns: int) -> list[tuple[str, int, int]]:
+        """Return name, begin and end of the shifts of a unit that begin in a range; its days (UTC) if it has none."""
+        if not unit.calendar.shifts:
+            first = start_ns + -start_ns % _DAY_NS
+            return [("", day, day + _DAY_NS) for day in range(first, end_ns, _DAY_NS)]
+        turns = unit.calendar.turns(start_ns, end_ns)
+        return [(turn.name, turn.start_ns, turn.end_ns) for turn in turns if turn.start_ns >= start_ns]
+
+    def described(self, id: str) -> dict[str, Any]:
+        """Return JobOrder and JobResponse of an order, in what JSON can carry. Raises KeyError."""
+        job = self._known(id)
+        return {"JobOrder": job["document"], "JobResponse": jobs.response(job, self.made(job), "", self.times(job))}
+
     def audit(self, after: int, rows_max: int) -> list[dict[str, Any]]:
         return self._file.audit(after, rows_max)
 
@@ -114,16 +127,15 @@ class Desk:
         self, who: str, route: str, key: str, asked: Any, do: Callable[[], dict[str, Any]]
     ) -> dict[str, Any] | None:
         """Do something once per key and return what came of it, then as now; None if the key asked something else."""
-        fingerprint = hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()
+        fingerprint = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
         known = self._file.answered(who, route, key) if key else None
         if known is not None:
-            found: dict[str, Any] = orjson.loads(known[1])
+            found: dict[str, Any] = json.loads(known[1])
             return found if known[0] == fingerprint else None
         with self._file.together():
             answer = do()
             if key:
-                body = orjson.dumps(answer).decode()
-                self._file.keep_answer(who, route, key, fingerprint, self._clock.now_ns(), body)
+                self._file.keep_answer(who, route, key, fingerprint, self._clock.now_ns(), json.dumps(answer))
         return answer
 
     def take(self, job: Mapping[str, Any], who: str) -> dict[str, Any]:

@@ -130,7 +130,8 @@ class Keeper:
                 edges += self._intake.pause(reached.until_ns)
             for batch in record.batches:
                 edges += self._intake.take(batch, self._series_of, record.received)
-            reached = replace(reached, place=place, boot=record.boot, until_ns=max(reached.until_ns, record.received))
+            until = max(reached.until_ns, record.received + 1)
+            reached = replace(reached, place=place, boot=record.boot, until_ns=until)
         self._file.add(edges, reached)
         self.readings += len(edges)
         self._reached = reached

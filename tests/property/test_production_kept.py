@@ -105,7 +105,7 @@ def plainly(records: Sequence[Record]) -> Plain:
     words = {value: state.name.lower() for value, state in STATES["packml"].items()}
     return Plain(
         state=[(time, words.get(value)) for time, value in sorted(rows["state"].items())],
-        until=max(record.received for record in records),
+        until=max(record.received for record in records) + 1,
         ideal=[(time, Fraction(3600, value)) for time, value in sorted(rows["speed"].items()) if value],
         counts={"produced": sorted(rows["processed"].items()), "scrap": sorted(rows["rejected"].items())},
         modulus=64,
@@ -168,5 +168,5 @@ def test_a_device_that_is_back_with_an_old_time_is_known_from_its_answer() -> No
     records = [Record(n, 0, 1, n, at, (batch,)) for n, (at, batch) in enumerate(
         [(10, executing), (30, lost), (50, executing), (70, Batch.of([4], 70, [1]))], 1)]  # fmt: skip
     found = kept([records], reopen=False)["elements"]
-    assert (found["APT"] * 10**9, found["unknown"] * 10**9) == (20 + 20, 10 + 20)
+    assert (found["APT"] * 10**9, found["unknown"] * 10**9) == (20 + 21, 10 + 20)
     assert STATES["packml"][6] is State.PRODUCING
