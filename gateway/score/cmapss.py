@@ -11,7 +11,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.signals._prognosis.course import features
+from gateway.signals._prognosis.course import AGES, features
+from gateway.signals._prognosis.directions import Directions
 from gateway.signals._prognosis.fleet import Fleet
 from gateway.signals._prognosis.regimes import Regimes
 
@@ -25,20 +26,25 @@ Matrix = NDArray[np.float64]
 
 
 def predictions(folder: Path) -> Iterator[tuple[str, tuple[int, float, float, float]]]:
-    """Predict every unit of every set that is in the folder, also compressed."""
+    """Predict every unit of every set that is in the folder, also compressed; and again without knowing its age."""
     for path in sorted(folder.glob("train_FD*.txt*")):
         train, test = np.loadtxt(path), np.loadtxt(path.with_name(path.name.replace("train", "test")))
         regimes = Regimes(train[:, _SETTINGS], train[:, _TAGS])
-        fleet = Fleet([course for _, course in _courses(train, regimes)], np.random.default_rng(0))
-        units, courses = zip(*_courses(test, regimes), strict=True)
-        life = fleet.predict(np.array([course[-1] for course in courses]))
-        for unit, *lives in zip(units, life.rul.tolist(), life.lower.tolist(), life.upper.tolist(), strict=True):
-            rul, lower, upper = (round(rows, 3) for rows in lives)
-            yield path.name[_NAME], (unit, rul, lower, upper)
+        runs = [z for _, z in _runs(train, regimes)]
+        directions = Directions(runs)
+        courses = [features(directions.along(z)) for z in runs]
+        units, last = zip(*((unit, features(directions.along(z))[-1]) for unit, z in _runs(test, regimes)), strict=True)
+        known = slice(None), slice(None, -AGES)
+        for name, columns in zip((path.name[_NAME], f"{path.name[_NAME]}_without_age"), known, strict=True):
+            fleet = Fleet([course[:, columns] for course in courses], np.random.default_rng(0))
+            life = fleet.predict(np.array(last)[:, columns])
+            for unit, *lives in zip(units, life.rul.tolist(), life.lower.tolist(), life.upper.tolist(), strict=True):
+                rul, lower, upper = (round(rows, 3) for rows in lives)
+                yield name, (unit, rul, lower, upper)
 
 
-def _courses(rows: Matrix, regimes: Regimes) -> Iterator[tuple[int, Matrix]]:
-    """Each unit and its features."""
+def _runs(rows: Matrix, regimes: Regimes) -> Iterator[tuple[int, Matrix]]:
+    """Each unit and its tags."""
     for unit in np.unique(rows[:, 0]):
         run = rows[rows[:, 0] == unit]
-        yield int(unit), features(regimes.z(run[:, _SETTINGS], run[:, _TAGS]))
+        yield int(unit), regimes.z(run[:, _SETTINGS], run[:, _TAGS])

@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from gateway.signals._prognosis.course import features
+from gateway.signals._prognosis.directions import Directions
 from gateway.signals._prognosis.fleet import Fleet, Settings
 from gateway.signals._prognosis.regimes import Regimes
 
@@ -85,3 +86,23 @@ def test_the_same_fleet_says_the_same_again(fleet: Fleet) -> None:
     again = Fleet([features(machine(random)) for _ in range(40)], np.random.default_rng(0), SMALL)
     rows = features(machine(random))[::10]
     np.testing.assert_array_equal(again.predict(rows).rul, fleet.predict(rows).rul)
+
+
+def test_directions_are_those_that_move_slowly_however_the_tags_mix_them() -> None:
+    random = np.random.default_rng(6)
+    slow = [np.cumsum(random.normal(size=(200, 2)), axis=0) * [1.0, 0.5] for _ in range(30)]
+    mix = random.normal(size=(2, 8))
+    runs = [part @ mix + 3 * random.normal(size=(200, 8)) for part in slow]
+    directions = Directions(runs)
+    assert len(directions) == 2
+    told = np.vstack([directions.along(run) for run in runs])
+    for true in np.vstack(slow).T:
+        weights = np.linalg.lstsq(told, true - true.mean(), rcond=None)[0]
+        assert np.corrcoef(told @ weights, true)[0, 1] > 0.95
+    np.testing.assert_allclose(told.std(axis=0), 1)
+
+
+def test_one_tag_is_a_direction_and_so_is_the_slowest_of_noise() -> None:
+    random = np.random.default_rng(7)
+    assert len(Directions([random.normal(size=(100, 1)) for _ in range(5)])) == 1
+    assert len(Directions([random.normal(size=(100, 6)) for _ in range(5)])) == 1

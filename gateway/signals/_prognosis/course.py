@@ -15,6 +15,8 @@ _SPANS: Final = (20, 50)
 """Rows over which a slope is taken."""
 _FEW: Final = 5
 _AGE: Final = 100.0
+AGES: Final = 2
+"""The last features say how old the machine is, all others what it does."""
 
 
 def features(z: Matrix) -> Matrix:

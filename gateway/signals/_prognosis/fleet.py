@@ -59,11 +59,12 @@ class _Member:
     def of(cls, rows: Matrix, life: Matrix, mixed: tuple[Matrix, Matrix], settings: Settings) -> Self:
         mix, shift = mixed
         seen = _seen(rows, mix, shift)
-        squares = seen.T @ seen + settings.ridge * np.eye(seen.shape[1])
-        return cls(mix, shift, np.asarray(np.linalg.solve(squares, seen.T @ life), np.float64))
+        squares = (seen.T @ seen).astype(np.float64) + settings.ridge * np.eye(seen.shape[1])
+        weight = np.linalg.solve(squares, (seen.T @ life.astype(np.float32)).astype(np.float64))
+        return cls(mix, shift, weight.astype(np.float64))
 
     def __call__(self, rows: Matrix) -> Matrix:
-        life: Matrix = _seen(rows, self.mix, self.shift) @ self.weight
+        life: Matrix = _seen(rows, self.mix, self.shift).astype(np.float64) @ self.weight
         return life
 
 
@@ -130,5 +131,7 @@ class Fleet:
         return np.array(found).T
 
 
-def _seen(rows: Matrix, mix: Matrix, shift: Matrix) -> Matrix:
-    return np.hstack([np.tanh(rows @ mix + shift), rows])
+def _seen(rows: Matrix, mix: Matrix, shift: Matrix) -> NDArray[np.float32]:
+    """Half the digits are enough here, and take half the time."""
+    near = rows.astype(np.float32)
+    return np.hstack([np.tanh(near @ mix.astype(np.float32) + shift.astype(np.float32)), near])
