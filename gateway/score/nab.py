@@ -32,6 +32,6 @@ def predictions(folder: Path) -> Iterator[tuple[str, tuple[str, str, float]]]:
         tick_s = float(np.median(np.diff(seconds[:warm_up]) % _DAY_S))
         novelty = Novelty(1, max(1, round(_DAY_S / tick_s)), Settings(warm_up=warm_up))
         for (timestamp, value), second in zip(rows, seconds.tolist(), strict=True):
-            novelty.step(int(second / tick_s), np.array([float(value)]))
+            novelty.step(np.array([float(value)]), int(second / tick_s))
             score = float(novelty.surprise[0]) if novelty.raised[0] else 0.0
             yield "", (path.relative_to(folder / "data").as_posix(), timestamp, round(score, 3))

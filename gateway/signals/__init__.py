@@ -9,6 +9,8 @@ which is the `type` of a signal in the configuration. The blocks of ISO 13374-2 
                         shift.py       a tag of an asset is on another level than before: alarm and cause
                         expected.py    a tag is not what it should be, the way the machine is run, or it is stuck
                         changes.py     the moments at which the level of a tag changes: events
+                        bank.py        every tag of a plant for itself, by simple charts: alarm, cause and chart
+                        novelty.py     a tag does what it never did at this time of day: alarm and cause
                         monitor.py     the tags of an asset no longer belong together: alarm and cause
 
 What computes for many tags at once is in `_state_detection/`, what a fleet teaches in `_prognosis/`; `gateway score`

@@ -21,6 +21,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "drift": {"warm_up": 5},
     "derived": {"formula": "measured / 2"},
     "shift": {"warm_up": 100, "late": 0},
+    "bank": {"warm_up": 60, "late": 0},
+    "novelty": {"warm_up": 100, "late": 0, "period": 1},
     "monitor": {"warm_up": 60, "late": 0},
     "expected": {"warm_up": 60, "late": 0},
     "changes": {"warm_up": 100, "late": 0},
@@ -190,7 +192,7 @@ def test_a_clock_that_is_set_back_raises_nothing_and_judging_goes_on(kind: str) 
         assert any(time < (10**6 - 3200) * S for _, time, _, _ in found)
 
 
-@pytest.mark.parametrize("kind", OF_AN_ASSET)
+@pytest.mark.parametrize("kind", [kind for kind in OF_AN_ASSET if "when" in signal_kinds()[kind].Options.model_fields])
 def test_what_a_machine_does_that_is_off_does_not_matter(kind: str) -> None:
     """One whose readings are absurd while it is off, and one that rests: from then on both are judged the same."""
     chance = np.random.default_rng(5)

@@ -25,7 +25,7 @@ def judged(values: Matrix, settings: Settings = SMALL) -> tuple[Matrix, NDArray[
     novelty = Novelty(1, 50, settings)
     found = []
     for i, value in enumerate(values):
-        novelty.step(i % 50, np.array([value]))
+        novelty.step(np.array([value]), i % 50)
         found.append((novelty.surprise[0], novelty.raised[0]))
     surprise, raised = zip(*found, strict=True)
     return np.array(surprise), np.array(raised)
@@ -103,9 +103,9 @@ def test_tags_do_not_know_each_other() -> None:
     both = np.column_stack([day(600, 3), 1e9 * day(600, 4)])
     novelty = Novelty(2, 50, SMALL)
     for i, row in enumerate(both):
-        novelty.step(i % 50, row)
+        novelty.step(row, i % 50)
     for tag in range(2):
         alone = Novelty(1, 50, SMALL)
         for i, value in enumerate(both[:, tag]):
-            alone.step(i % 50, np.array([value]))
+            alone.step(np.array([value]), i % 50)
         assert alone.surprise[0] == novelty.surprise[tag]

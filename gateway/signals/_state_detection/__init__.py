@@ -5,6 +5,7 @@
     changes.py     the moments at which a level changes
     expected.py    what tags should be, given how much a machine has to do
     rest.py        a tag that stays the same to the last digit
+    bank.py        the simple charts of process control
     novelty.py     a tag does what it never did at this time of day, or goes a way that it never went
     tail.py        how seldom a size was as large
     ways.py        how far a way is from all earlier ones

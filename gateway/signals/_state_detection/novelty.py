@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from gateway.signals._state_detection.tail import Tail
 from gateway.signals._state_detection.ways import Ways
 
+CHARTS: Final = ("time of day", "way")
 _SLOW: Final = 0.05
 """Weight of a row in the level that stands in for a part of the day which has not been yet."""
 _PER: Final = 1000.0
@@ -54,20 +55,27 @@ class Novelty:
         self._left = np.zeros(n, np.int64)
         """Ticks for which an alarm lasts yet."""
         self.surprise = np.zeros(n)
+        self.ratio = np.full(n, np.nan)
+        """The surprise in units of the limit; NaN where the tag is not known, or not yet."""
+        self.chart = np.zeros(n, np.intp)
+        """Which of CHARTS has more to do with it."""
         self.alarm = np.zeros(n, np.bool_)
         self.raised = np.zeros(n, np.bool_)
         """Whose alarm came with this row."""
 
-    def step(self, part: int, row: NDArray[np.float64]) -> None:
+    def step(self, row: NDArray[np.float64], part: int) -> None:
         """Take the next row, shape (n,), of this part of the day; NaN for what is not known, which teaches nothing."""
         s = self._settings
         row = np.where(np.isfinite(row), row, np.nan)
         sizes = self._profile.add(part, row), self._ways.add(row)
         usual, way = (tail.add(size) for tail, size in zip(self._tails, sizes, strict=True))
+        self.chart = (way > usual).astype(np.intp)
         self._seen += ~np.isnan(row)
         self.surprise = usual + way - s.cost * np.log10(np.maximum(self._seen, s.least) / _PER)
         self._left = np.maximum(self._left - 1, 0)
-        self.raised = (self._left == 0) & (self._seen > s.warm_up) & (self.surprise >= s.limit) & ~np.isnan(row)
+        judged = (self._seen > s.warm_up) & ~np.isnan(row)
+        self.ratio = np.where(judged, np.maximum(self.surprise, 0.0) / s.limit, np.nan)
+        self.raised = (self._left == 0) & (self.ratio >= 1)
         self._left[self.raised] = s.hold + 1
         self.alarm = self._left > 0
 

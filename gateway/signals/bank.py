@@ -1,0 +1,38 @@
+"""Bank: the simple charts of process control, for every tag for itself, of an asset or of the whole plant.
+
+    signals:
+      plant: {type: bank, asset: packaging/line1/filler, whole: true}
+
+Level and spread of each tag are learned from its first rows; `_state_detection/bank.py` has the charts: tail, cusum,
+shift, stuck, range. The ratio is that of the worst tag; the cause are the tags in alarm, and each has its chart.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from pydantic import Field
+
+from gateway.model import Catalog, Tag
+from gateway.signals import _plant
+from gateway.signals._state_detection.bank import CHARTS, Bank, Settings
+
+
+class Options(_plant.PlantOptions):
+    """Keys of a bank; the lengths are in ticks."""
+
+    period: _plant.Seconds = Field(default=1.0, ge=0.01, description="length of a tick, after which tags are looked at")
+    warm_up: int = Field(default=600, ge=60, le=100_000, description="ticks to learn level and spread from")
+    off: int = Field(default=30, ge=1, description="ticks within half of the limits that clear the alarm")
+    adopt: int = Field(default=1800, ge=30, description="ticks in alarm after which a level is the usual one")
+
+
+def outputs(name: str, options: Options, asset: str) -> Mapping[str, Tag]:
+    return _plant.outputs(name, "a tag is not what it was", asset)
+
+
+def signal(options: Options, outputs: Mapping[str, int], catalog: Catalog) -> _plant.PlantSignal:
+    tags = [catalog[number] for number in _plant.watched(options, catalog)]
+    low = np.array([-np.inf if tag.low is None else tag.low for tag in tags])
+    high = np.array([np.inf if tag.high is None else tag.high for tag in tags])
+    settings = Settings(warm_up=options.warm_up, off=options.off, adopt=options.adopt)
+    return _plant.PlantSignal(Bank(low, high, settings), CHARTS, options.period, options, outputs, catalog)
