@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.bench import acquire, api, bus, goals, history, i3x, opcua, passage, pipeline, sparkplug, stages
+from gateway.bench import acquire, api, bus, goals, history, i3x, opcua, passage, pipeline, signals, sparkplug, stages
 from gateway.bench.limit import raw_sockets
 from gateway.bench.measured import Measured
 from gateway.bench.reader import Alone, alone
@@ -25,6 +25,7 @@ EXAMPLES = """  gateway bench all
   gateway bench bus                    what messages cost, beside paho and a plain socket
   gateway bench sparkplug              readings as Sparkplug metrics, beside columnar JSON
   gateway bench history                what storing and asking costs, beside rows of SQLite
+  gateway bench signals                what each kind costs per reading, beside the least of numpy
   gateway bench i3x                    readings as i3X JSON, beside an object per reading
   gateway bench api                    answers and streams, beside a bare ASGI answer of the same bytes
   gateway bench scale                  100 devices of 1,000 tags, every second
@@ -39,11 +40,14 @@ _SCALE: Final = (100, 999, "1s")
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "what",
-        choices=["all", "modbus", "opcua", "bus", "sparkplug", "history", "i3x", "api", "stages", "pipeline", "scale"],
+        choices=[
+            *("all", "modbus", "opcua", "bus", "sparkplug", "history", "i3x", "api", "signals"),
+            *("stages", "pipeline", "scale"),
+        ],
         nargs="?",
         default="all",
         help="all is modbus, stages and pipeline; opcua has its own server; it heeds --seconds alone, "
-        "bus, history, i3x and api none",
+        "bus, history, i3x, api and signals none",
     )
     parser.add_argument("--devices", type=int, default=10, metavar="N")
     parser.add_argument(
@@ -56,6 +60,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     others = {"opcua": _opcua, "bus": _bus, "sparkplug": _sparkplug, "history": _history, "i3x": _i3x, "api": _api}
+    others["signals"] = _signals
     return others.get(args.what, _modbus)(args)
 
 
@@ -66,6 +71,16 @@ def _api(args: argparse.Namespace) -> int:
         print(_listed(api=told, goals=promised))
     else:
         print("\n".join([*api.table(told), *goals.table(promised)]))
+    return 0
+
+
+def _signals(args: argparse.Namespace) -> int:
+    costs = signals.measure()
+    promised = signals.goals(costs)
+    if args.json:
+        print(_listed(signals=costs, goals=promised))
+    else:
+        print("\n".join([*signals.table(costs), *goals.table(promised)]))
     return 0
 
 

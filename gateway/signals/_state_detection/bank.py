@@ -30,6 +30,8 @@ _FAR: Final = 1e6
 _FARTHEST: Final = 8.0
 """Sums and averages take no row as farther, in sigma: they would remember it for too long."""
 _CLEAR: Final = 0.5
+_SUM_MAX: Final = 4.0
+"""Sums grow no farther, in limits, so that they are soon back."""
 _RARE: Final = 0.05
 _FLOOR: Final = 1e-6
 """The least sigma, as a share of the level: a constant has none."""
@@ -78,6 +80,8 @@ class Bank:
         self._fast, self._sums = np.zeros(n), np.zeros((2, n))
         self._u, self._gamma = np.full(n, _QUANTILE), np.full(n, _GAMMA)
         self._streak, self._lasted = np.zeros(n), np.zeros(n)
+        self._edge, self._enough = np.ones(n), np.full(n, s.on)
+        """The ratio that an alarm comes or goes at, and rows that it takes."""
         self._ratios = np.zeros((len(CHARTS), n))
         self.ratio = np.full(n, np.nan)
         """That of the worst chart; NaN where the tag is not known, or not yet."""
@@ -116,9 +120,10 @@ class Bank:
         way = np.log(np.maximum(size / self._u, 1.0))
         self._ratios[0] = (way * _LOG10_E / self._gamma - _LOG10_RARE) / s.tail
         self._follow_tail(way, judged & ~self.alarm)
-        near = np.clip(z, -_FARTHEST, _FARTHEST)
-        np.clip(self._sums + near * _SIDES - s.slack * judged, 0.0, 4 * s.cusum, out=self._sums)
-        self._ratios[1] = self._sums.max(axis=0) / s.cusum
+        near = np.minimum(np.maximum(z, -_FARTHEST), _FARTHEST)
+        sums = self._sums + near * _SIDES - s.slack * judged
+        self._sums = np.minimum(np.maximum(sums, 0.0), _SUM_MAX * s.cusum)
+        self._ratios[1] = np.maximum(*self._sums) / s.cusum
         self._fast += s.fast * judged * (near - self._fast)
         self._ratios[2] = np.abs(self._fast) / (s.shift * (s.fast / (2 - s.fast)) ** 0.5)
 
@@ -133,10 +138,10 @@ class Bank:
         s = self._settings
         worst = self._ratios.max(axis=0)
         self.ratio = np.where(judged, worst, np.nan)
-        contrary = np.where(self.alarm, worst < _CLEAR, worst > 1)
+        contrary = (worst > self._edge) ^ self.alarm
         self._streak = np.where(judged, (self._streak + 1) * contrary, self._streak)
         self._lasted = (self._lasted + judged) * self.alarm
-        turned = self._streak >= np.where(self.alarm, s.off, s.on)
+        turned = self._streak >= self._enough
         self.adopted = (self._lasted >= s.adopt) & ~turned
         changed = turned | self.adopted
         if changed.any():
@@ -144,8 +149,11 @@ class Bank:
 
     def _turn(self, changed: NDArray[np.bool_]) -> None:
         """Raise or clear these alarms. What one was about is over, or adopted: then all is learned from nothing."""
+        s = self._settings
         ended = changed & self.alarm
         self.alarm = self.alarm ^ changed
+        self._edge = np.where(self.alarm, _CLEAR, 1.0)
+        self._enough = np.where(self.alarm, s.off, s.on)
         self._streak[changed] = 0
         self._late[:, changed] = np.nan
         self._sums[:, ended] = self._fast[ended] = 0
@@ -161,9 +169,9 @@ class Bank:
         away = np.where(taught, away, 0.0)
         self._late[place] = np.where(accepted, row, np.nan)
         self._seen += taught
-        share = taught / np.clip(self._seen, 1, s.memory)
+        share = taught / np.minimum(np.maximum(self._seen, 1.0), s.memory)
         self._level += share * away
         self._variance += share * ((1 - share) * away * away - self._variance)
-        learning = accepted & (self._seen < s.warm_up)
-        if learning.any():
+        if (self._seen < s.warm_up).any():
+            learning = accepted & (self._seen < s.warm_up)
             self._stillest = np.where(learning, np.maximum(self._stillest, self._still), self._stillest)
