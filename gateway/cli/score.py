@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         )
         return 1
     for part, rows in parts.items():
-        out = args.out if len(parts) == 1 else args.out.with_stem(f"{args.out.stem}_{part}")
+        out = args.out if not part or len(parts) == 1 else args.out.with_stem(f"{args.out.stem}_{part}")
         with out.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([benchmark.COLUMNS, *rows])
         print(f"{out}: {len(rows):,} rows")

@@ -27,7 +27,8 @@ Matrix = NDArray[np.float64]
 
 def predictions(folder: Path) -> Iterator[tuple[str, tuple[int, float, float, float]]]:
     """Predict every unit of every set that is in the folder, also compressed; and again without knowing its age."""
-    for path in sorted(folder.glob("train_FD*.txt*")):
+    paths = sorted(folder.glob("train_FD*.txt*"))
+    for path in paths:
         train, test = np.loadtxt(path), np.loadtxt(path.with_name(path.name.replace("train", "test")))
         regimes = Regimes(train[:, _SETTINGS], train[:, _TAGS])
         runs = [z for _, z in _runs(train, regimes)]
@@ -35,7 +36,8 @@ def predictions(folder: Path) -> Iterator[tuple[str, tuple[int, float, float, fl
         courses = [features(directions.along(z)) for z in runs]
         units, last = zip(*((unit, features(directions.along(z))[-1]) for unit, z in _runs(test, regimes)), strict=True)
         known = slice(None), slice(None, -AGES)
-        for name, columns in zip((path.name[_NAME], f"{path.name[_NAME]}_without_age"), known, strict=True):
+        part = path.name[_NAME] if len(paths) > 1 else ""
+        for name, columns in zip((part, f"{part}_without_age".strip("_")), known, strict=True):
             fleet = Fleet([course[:, columns] for course in courses], np.random.default_rng(0))
             life = fleet.predict(np.array(last)[:, columns])
             for unit, *lives in zip(units, life.rul.tolist(), life.lower.tolist(), life.upper.tolist(), strict=True):
