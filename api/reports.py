@@ -59,12 +59,18 @@ def router(plant: Plant) -> APIRouter:
         """Return which tables there are (OData service document)."""
         return JSONResponse(service(str(request.url.replace(query="")), _TABLES), headers={"OData-Version": "4.0"})
 
-    @routes.get("/odata/$metadata", operation_id="odata_metadata")
+    @routes.get(
+        "/odata/$metadata", operation_id="odata_metadata", responses={200: {"content": {"application/xml": {}}}}
+    )
     async def described() -> Response:
         """Return what is in the tables (CSDL)."""
         return Response(metadata(_TABLES), media_type="application/xml", headers={"OData-Version": "4.0"})
 
-    @routes.get("/odata/{table}", operation_id="odata_table", responses=answers(410))
+    @routes.get(
+        "/odata/{table}",
+        operation_id="odata_table",
+        responses=answers(410) | {200: {"content": {"application/json": {}, "text/csv": {}}}},
+    )
     async def table(
         table: Annotated[str, Path(pattern="^(Orders|Kpis|Downtime)$")],
         request: Request,

@@ -41,7 +41,7 @@ def gateway(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     (folder / "token").write_text(TOKEN, encoding="utf-8")
     tokens = {"erp": {"token": f"${{file:{folder / 'token'}}}", "role": "engineer"}} if request.param == "token" else {}
     with pipeline.devices(2, 5) as ports:
-        keys = plant(folder, ports, bus=None, api={"listen": "127.0.0.1:0", "tokens": tokens})
+        keys = plant(folder, ports, bus=None, api={"listen": "127.0.0.1:0", "tokens": tokens, "rate": 1000})
         with running(write(folder / "plant.yaml", keys)) as one:
             one.until(lambda: bool(asked(one, "/api/v1/history/hall/device0/v0")["readings"]))
             yield one
