@@ -107,6 +107,6 @@ async def _pipeline(stages: Sequence[str], catalog: Catalog, mqtt_url: str, fold
 
 
 def _watch(catalog: Catalog, asset: str) -> Built:
-    outputs = {role: catalog.number(f"{asset}/v{i}") for i, role in enumerate(("z", "alarm"), 1)}
+    outputs = {role: catalog.number(f"{asset}/v{i}") for i, role in enumerate(("z", "alarm", "ratio"), 1)}
     options = drift.Options(input=f"{asset}/v0")
     return Built(drift.signal(options, outputs, catalog), "drift", np.array(list(outputs.values()), np.uint32))

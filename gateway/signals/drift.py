@@ -47,21 +47,22 @@ class Options(BaseModel):
 def outputs(name: str, options: Options, asset: str) -> Mapping[str, Tag]:
     return {
         "z": Tag(asset, f"_maintenance/{name}", unit="1", description=f"drift of {options.input}, in sigma"),
+        "ratio": Tag(asset, f"_maintenance/{name}_ratio", unit="1", description="the same; 1 is the limit"),
         "alarm": Tag(asset, f"_alarm/{name}", description=f"{options.input} has left its usual level"),
     }
 
 
 def signal(options: Options, outputs: Mapping[str, int], catalog: Catalog) -> "Drift":
-    return Drift(catalog.number(options.input), options, z=outputs["z"], alarm=outputs["alarm"])
+    return Drift(catalog.number(options.input), options, outputs)
 
 
 class Drift:
-    """Watches one tag; gives z with every good reading after the warm-up, and the alarm when it changes."""
+    """Watches one tag; gives z and its ratio with every good reading after the warm-up, the alarm when it changes."""
 
-    def __init__(self, watched: int, options: Options, *, z: int, alarm: int) -> None:
+    def __init__(self, watched: int, options: Options, outputs: Mapping[str, int]) -> None:
         self.inputs = np.array([watched], dtype=np.uint32)
         self._options = options
-        self._z, self._alarm = z, alarm
+        self._outputs = outputs
         self._learned: list[float] = []
         self._level = self._sigma = 0.0
         self._mean = 0.0
@@ -84,10 +85,13 @@ class Drift:
         before = [self._told, *active[:-1]]
         self._told = active[-1]
         rows = [i for i, (now, then) in enumerate(zip(active, before, strict=True)) if now is not then]
-        state = Batch.of([self._z] * len(z), time, z, Quality.GOOD)
-        if not rows:
-            return (state,)
-        return state, Batch.of([self._alarm] * len(rows), time[rows], [active[i] for i in rows], Quality.GOOD)
+        found = {"z": (time, z), "ratio": (time, np.abs(z) / self._options.limit)}
+        if rows:
+            found["alarm"] = (time[rows], np.array(active)[rows])
+        return [
+            Batch.of([self._outputs[role]] * len(when), when, value, Quality.GOOD)
+            for role, (when, value) in found.items()
+        ]
 
     def _learn(self, x: NDArray[np.float64]) -> int:
         """Take readings for the warm-up as long as it lasts; return how many were taken."""

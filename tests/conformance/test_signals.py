@@ -16,6 +16,7 @@ from gateway.plugins import signal_kinds
 from gateway.recall import Built, Kept, packed
 
 INPUT = Tag("plant/pump", "measured")
+ALARM = Tag("plant/pump", "_alarm/x")
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "vibration": {"sample_rate": 16_000},
@@ -27,16 +28,19 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "monitor": {"warm_up": 60, "late": 0},
     "expected": {"warm_up": 60, "late": 0},
     "changes": {"warm_up": 100, "late": 0},
+    "health": {"signals": ["x"]},
+    "advice": {"signals": ["x"]},
 }
 """What each kind needs besides its input or asset; a new kind that needs something adds a line."""
 OF_A_TAG = [name for name, module in signal_kinds().items() if "input" in module.Options.__annotations__]
 """Kinds that say something of each reading of one tag; the others say it of an asset, once a time is over."""
-OF_SIGNALS: tuple[str, ...] = ()
+OF_SIGNALS = ("health", "advice")
 """Kinds that say something of what other signals say."""
 
 
 def build(kind: str, **more: Any) -> tuple[Signal, Catalog, Mapping[str, Tag]]:
-    module, catalog = signal_kinds()[kind], Catalog([INPUT, Tag("plant/pump", "runs")] if more else [INPUT])
+    watches = ALARM if kind in OF_SIGNALS else INPUT
+    module, catalog = signal_kinds()[kind], Catalog([watches, Tag("plant/pump", "runs")] if more else [watches])
     watched: dict[str, Any] = {"input": INPUT.path} if kind in OF_A_TAG else {"asset": INPUT.asset}
     watched |= {"tags": [INPUT.name]} if more else {}
     options = module.Options(**watched, **OPTIONS.get(kind, {}), **more)
@@ -54,6 +58,8 @@ def stream(kind: str) -> Batch:
     value: NDArray[Any]
     if kind == "vibration":
         value = objects([chance.normal(0, 1, 64) if chance.random() < 0.9 else "no waveform" for _ in range(n)])
+    elif kind in OF_SIGNALS:
+        value = (np.arange(n) // 60 % 2).astype(np.float64)
     else:
         value = chance.normal(20, 1, n)
         value[300:] += 30
@@ -164,7 +170,7 @@ def told_anew(kind: str, batch: Batch, **options: Any) -> list[tuple[int, int, A
 
 def test_what_a_bad_reading_says_does_not_matter(kind: str) -> None:
     batch = stream(kind)
-    nonsense = objects(["no waveform"]) if kind == "vibration" else np.array([1e9])
+    nonsense = objects(["no waveform"]) if kind == "vibration" else np.array([1e9], np.float64)
     value = np.where(batch.good, batch.value, nonsense)
     assert told_anew(kind, Batch(batch.tag, batch.time, value, batch.quality)) == told_anew(kind, batch)
 
