@@ -495,6 +495,16 @@ BUGS = [
         "tests/property/test_drift.py::test_a_shift_raises_the_alarm_and_its_end_clears_it",
     ),
     Planted(
+        "points that err together count as if each were right on its own",
+        "gateway/signals/_prognosis/trend.py", "n * (1 - alike) / (1 + alike)", "n",
+        "tests/property/test_life_trend.py::test_the_interval_holds_what_it_says",
+    ),
+    Planted(
+        "one reading from the future ends a trend for ever",
+        "gateway/signals/life_trend.py", "flatnonzero(run >= _BACK)", "flatnonzero(run < 0)",
+        "tests/property/test_life_trend.py::test_one_reading_from_the_future_does_not_stop_it_for_ever",
+    ),
+    Planted(
         "the mean of a waveform is part of its vibration",
         "gateway/signals/_data_manipulation/waveform.py", "x[block] - mean[:, None]", "x[block] - 0.0",
         "tests/property/test_vibration.py::test_a_sine_of_known_amplitude",

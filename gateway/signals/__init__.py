@@ -13,6 +13,7 @@ which is the `type` of a signal in the configuration. The blocks of ISO 13374-2 
                         novelty.py     a tag does what it never did at this time of day: alarm and cause
                         monitor.py     the tags of an asset no longer belong together: alarm and cause
     health assessment   health.py      how well a machine is, 0 to 100, by its signals
+    prognosis           life_trend.py  when a tag reaches a limit if it goes on as it does
     advice              advice.py      one sentence for each finding, by faults and their symptoms
 
 What computes for many tags at once is in `_state_detection/`, what a fleet teaches in `_prognosis/`; `gateway score`

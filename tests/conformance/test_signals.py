@@ -30,6 +30,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "changes": {"warm_up": 100, "late": 0},
     "health": {"signals": ["x"]},
     "advice": {"signals": ["x"]},
+    "life_trend": {"limit": 40, "step": 5},
 }
 """What each kind needs besides its input or asset; a new kind that needs something adds a line."""
 OF_A_TAG = [name for name, module in signal_kinds().items() if "input" in module.Options.__annotations__]
