@@ -127,7 +127,7 @@ def test_a_device_has_the_keys_of_its_protocol(loaded: Load) -> None:
         (SITE + "devices:\n  press: 5", 3, "devices.press must be a mapping", "write connect, asset and tags below it"),
         (SITE + PRESS + "    template: nosuch", 8, "there is no template nosuch", "see config/devices/"),
         (SIGNAL + "{type: drft, input: a/b}", 3, "signals.x has no known type (drft)", "did you mean drift?"),
-        (SIGNAL + "{input: a/b}", 3, "signals.x has no known type (None)", "and one of advice, changes, derived"),
+        (SIGNAL + "{input: a/b}", 3, "signals.x has no known type (None)", "and one of advice, bank, changes"),
         (SIGNAL + "{type: drift, input: a/b, warmup: 9}", 3, "x.warmup is not a key here", "did you mean warm_up?"),
         (SIGNAL + "{type: drift, input: a/b, weight: 2}", 3, "weight: Input should be less than or equal to 1", ""),
         ("- 1\n- 2", 1, "is not a mapping", "write keys and values"),
