@@ -51,12 +51,15 @@ class Changes:
         before = self._before.of(-(-s.before // _ENOUGH))
         difference = np.abs(self._short.of(-(-s.short // _ENOUGH)) - before)
         learning = self._tick < s.warm_up
-        known = ~np.isnan(difference)
+        whole = self._tick + 1 >= s.before + s.short  # a window may have gaps, but not have begun in the middle
+        known = ~np.isnan(difference) & whole
         if learning:
             self._squares[known] += difference[known] ** 2
             self._seen += known
         usual = np.sqrt(self._squares / np.maximum(self._seen, 1))
-        self.z = difference / np.fmax(usual, _FLOOR * np.abs(before) + np.finfo(np.float64).tiny)
+        self.z = np.where(known, difference, np.nan) / np.fmax(
+            usual, _FLOOR * np.abs(before) + np.finfo(np.float64).tiny
+        )
         self.changed = not learning and self._tick >= self._pause_until and bool((self.z > s.limit).any())
         if self.changed:
             self._pause_until = self._tick + s.pause
