@@ -51,7 +51,8 @@ class AuditFile:
         if trouble is not None:
             log.error("audit trail: %s: %s", trouble.object, trouble.detail)
             self._say(trouble)
-        log.info("audit trail: goes on behind record %d with hash %s", self.n, self.hash)
+        if self.n:
+            log.info("audit trail: goes on behind record %d with hash %s", self.n, self.hash)
 
     def close(self) -> None:
         os.close(self._file)
