@@ -7,7 +7,6 @@ Authorization: Basic  <user:password>                                       if a
 import asyncio
 import base64
 import binascii
-import hashlib
 import hmac
 import secrets
 from collections import OrderedDict
@@ -15,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from api.identity.caller import Caller, Client, Denied, too_often
+from api.identity.caller import Caller, Client, Denied, digest, too_often
 from api.identity.oidc import Oidc, Wrong
 from api.identity.pace import Rate, Throttle, neighbourhood
 from api.identity.passwords import LENGTH_MAX, Passwords
@@ -48,7 +47,7 @@ class Desk:
     """Knows the tokens, the users and the identity provider of one gateway. `secured` is whether there are any."""
 
     def __init__(self, clients: Mapping[str, Client], keys: Api, now_ns: Callable[[], int], audit: Audit) -> None:
-        self._clients = {_digest(one.token.encode()): (name, one) for name, one in clients.items()}
+        self._clients = {digest(one.token.encode()): (name, one) for name, one in clients.items()}
         self._users = keys.users
         self._passwords = Passwords({name: user.password for name, user in keys.users.items()})
         self._sessions = Sessions(keys.session)
@@ -99,10 +98,9 @@ class Desk:
     # --- who has a token ------------------------------------------------------------------
 
     async def _bearer(self, token: bytes) -> Caller | None:
-        """Tokens are found by their SHA-256, so how long that takes tells nothing of those that there are."""
-        digest, now_ns = _digest(token), self._now_ns()
-        if digest in self._clients:
-            name, one = self._clients[digest]
+        key, now_ns = digest(token), self._now_ns()
+        if key in self._clients:
+            name, one = self._clients[key]
             good = one.expires_ns is None or now_ns < one.expires_ns
             return Caller(name, one.role, "token", one.expires_ns, one.scopes, one.tags) if good else None
         if (session := self._sessions.find(token, now_ns)) is not None:
@@ -152,10 +150,6 @@ class Desk:
             raise Denied(401, WRONG, {"WWW-Authenticate": self.challenge})
         self._throttles[0][1].passed(keys["user"])
         self._throttles[1][1].forgive(keys["address"])
-
-
-def _digest(token: bytes) -> bytes:
-    return hashlib.sha256(token).digest()
 
 
 def _steady_s() -> float:

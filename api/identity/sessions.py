@@ -5,10 +5,11 @@ and to rotate, and a copy of the disk or a dump of the table opens nothing. A re
 should not notice that, have tokens of the configuration or of an identity provider.
 """
 
-import hashlib
 import secrets
 from dataclasses import dataclass
 from typing import Final
+
+from api.identity.caller import digest
 
 EACH_MAX: Final = 20
 """Sessions of one user; a login more ends the oldest."""
@@ -36,17 +37,17 @@ class Sessions:
         """Return a new token and its session; the token is told here and nowhere else."""
         self._make_room(user, now_ns)
         token = PREFIX + secrets.token_urlsafe(32)
-        session = self._open[_digest(token.encode())] = Session(user, now_ns + self._lifetime_ns)
+        session = self._open[digest(token.encode())] = Session(user, now_ns + self._lifetime_ns)
         return token, session
 
     def find(self, token: bytes, now_ns: int) -> Session | None:
         """Return the session of a token, if there is one that is still good."""
-        session = self._open.get(_digest(token))
+        session = self._open.get(digest(token))
         return session if session is not None and now_ns < session.expires_ns else None
 
     def end(self, token: bytes) -> bool:
         """End a session; whether there was one."""
-        return self._open.pop(_digest(token), None) is not None
+        return self._open.pop(digest(token), None) is not None
 
     def _make_room(self, user: str, now_ns: int) -> None:
         self._open = {key: one for key, one in self._open.items() if now_ns < one.expires_ns}
@@ -55,7 +56,3 @@ class Sessions:
             del self._open[own[0]]
         elif len(self._open) >= ALL_MAX:
             del self._open[next(iter(self._open))]
-
-
-def _digest(token: bytes) -> bytes:
-    return hashlib.sha256(token).digest()
