@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 
 from gateway.bench.measured import ROUNDS, Measured, best
-from gateway.bus.broker import Broker
+from gateway.bench.own_broker import own_broker
 from gateway.clock import loop_factory
 from gateway.model import Batch, Catalog, Record, Tag
 from gateway.mqtt import Message, connect, packets
 from gateway.payload import batch_message, tag_messages
-from gateway.ports import free
 
 _PUBACK_BYTES = 4
 _WINDOW = 1000
@@ -39,16 +38,11 @@ def _run(work: Coroutine[Any, Any, list[Measured]]) -> list[Measured]:
 
 
 async def _with_broker(folder: Path, n: int) -> list[Measured]:
-    port = free()
-    broker = Broker("127.0.0.1", port, folder / "broker", folder / "broker.log")
     per_tag = [Message(f"uns/{tag.path}", payload) for tag, payload in tag_messages(_BATCH, _TAGS.tags)]
     single = [per_tag[i % len(per_tag)] for i in range(n)]
     bulk = [Message("uns/line1/_batch", batch_message(_RECORD, _TAGS, "gw1"))] * (n // 10)
-    async with asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(broker.run(lambda: None))
-        await broker.ready.wait()
+    async with own_broker(folder) as port:
         rounds = [await _round(port, single, bulk) for _ in range(ROUNDS)]
-        running.cancel()
     return [row for row in best(rounds) if row]
 
 

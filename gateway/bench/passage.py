@@ -12,12 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from gateway.bus.broker import Broker
+from gateway.bench.own_broker import own_broker
 from gateway.clock import loop_factory
 from gateway.model import Batch, Catalog, Record, Tag
 from gateway.mqtt import Message, connect
 from gateway.payload import batch_message
-from gateway.ports import free
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +34,12 @@ def measure(values: int, period_s: float, duration_s: float, folder: Path) -> Pa
 
 
 async def _with_broker(values: int, period_s: float, duration_s: float, folder: Path) -> Passage:
-    port = free()
-    broker = Broker("127.0.0.1", port, folder / "broker", folder / "broker.log")
-    async with asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(broker.run(lambda: None))
-        await broker.ready.wait()
+    async with own_broker(folder) as port, asyncio.TaskGroup() as tasks:
         publishing = tasks.create_task(_publish(f"mqtt://127.0.0.1:{port}", values, period_s))
         words = ["-m", "gateway.bench.listener", f"mqtt://127.0.0.1:{port}", "uns/#", str(duration_s)]
         listener = await asyncio.create_subprocess_exec(sys.executable, *words, stdout=asyncio.subprocess.PIPE)
         told, _ = await listener.communicate()
         publishing.cancel()
-        running.cancel()
     seen = json.loads(told.splitlines()[-1])
     return Passage(seen["decoded_p50_ms"], seen["decoded_p99_ms"])
 

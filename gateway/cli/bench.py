@@ -12,11 +12,10 @@ from typing import Any, Final
 from gateway.bench import acquire, api, bus, goals, history, i3x, opcua, passage, pipeline, signals, sparkplug, stages
 from gateway.bench.limit import raw_sockets
 from gateway.bench.measured import Measured
+from gateway.bench.own_broker import own_broker
 from gateway.bench.reader import Alone, alone
-from gateway.bus.broker import Broker
 from gateway.clock import loop_factory
 from gateway.model.duration import seconds
-from gateway.ports import free
 
 HELP = "measure the gateway on this machine, beside the limit of the machine"
 EXAMPLES = """  gateway bench all
@@ -182,14 +181,8 @@ def _stages(args: argparse.Namespace, ports: Sequence[int], folder: Path) -> lis
 
 
 async def _with_broker(ports: Sequence[int], values: int, seconds: float, folder: Path) -> list[Measured]:
-    port = free()
-    broker = Broker("127.0.0.1", port, folder / "broker", folder / "broker.log")
-    async with asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(broker.run(lambda: None))
-        await broker.ready.wait()
-        measured = await stages.measure(ports, values, f"mqtt://127.0.0.1:{port}", 0.1, seconds)
-        running.cancel()
-    return measured
+    async with own_broker(folder) as port:
+        return await stages.measure(ports, values, f"mqtt://127.0.0.1:{port}", 0.1, seconds)
 
 
 def _arrived(args: argparse.Namespace, ports: Sequence[int], name: str, poll: str, folder: Path) -> pipeline.Arrived:
