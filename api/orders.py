@@ -1,5 +1,6 @@
 """Production orders over HTTP, in the words of ISA-95 (B2MML JSON: JobOrder, JobResponse)."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Request, Response
@@ -59,21 +60,28 @@ class Command(Wish):
 def router(plant: Plant) -> APIRouter:
     routes = APIRouter(prefix="/api/v1", tags=["production"], responses=ERRORS, route_class=SmallJson)
 
+    async def done(
+        request: Request, key: str, id: str, asked: Any, do: Callable[[Production, str], object], status: int = 200
+    ) -> Response:
+        """Do something to an order, once per key; the answer is the order as it is then, or why it cannot be done."""
+        made = production(plant)
+
+        def whole(who: str) -> dict[str, Any]:
+            do(made, who)
+            return made.described(id)
+
+        try:
+            told = await once(made, request, key, asked, whole)
+        except Refused as error:
+            return refused(error)
+        return JSONResponse(told, status, {"Location": f"/api/v1/orders/{id}"} if status == 201 else None)
+
     @routes.post("/orders", operation_id="post_order", status_code=201)
     async def take(job: JobOrder, request: Request, key: Key = "") -> Response:
         """Take a JobOrder; the answer has its JobResponse. 409 if it is known or overlaps another, 422 if late."""
-        made = production(plant)
-        order = _job(job, made, plant)
-
-        def do(who: str) -> dict[str, Any]:
-            made.take(order, who)
-            return made.described(job.ID)
-
-        try:
-            done = await once(made, request, key, job.model_dump(mode="json"), do)
-        except Refused as error:
-            return refused(error)
-        return JSONResponse(done, 201, {"Location": f"/api/v1/orders/{job.ID}"})
+        order = _job(job, production(plant), plant)
+        asked = job.model_dump(mode="json")
+        return await done(request, key, job.ID, asked, lambda made, who: made.take(order, who), 201)
 
     @routes.get("/orders/{id}", operation_id="get_order")
     async def order(id: OrderId) -> dict[str, Any]:
@@ -86,31 +94,13 @@ def router(plant: Plant) -> APIRouter:
     @routes.post("/orders/{id}/commands", operation_id="command_order")
     async def command(id: OrderId, wish: Command, request: Request, key: Key = "") -> Response:
         """Start, RevokeStart, Pause, Resume, Stop, Cancel, Abort or Clear an order; 409 if it cannot be done now."""
-        made = production(plant)
-
-        def do(who: str) -> dict[str, Any]:
-            made.command(id, wish.Command, who)
-            return made.described(id)
-
-        try:
-            return JSONResponse(await once(made, request, key, wish.model_dump(), do))
-        except Refused as error:
-            return refused(error)
+        return await done(request, key, id, wish.model_dump(), lambda made, who: made.command(id, wish.Command, who))
 
     @routes.post("/orders/{id}/materials", operation_id="consume_material")
     async def consume(id: OrderId, material: Material, request: Request, key: Key = "") -> Response:
         """Book a lot that an order has taken or made: MaterialActual of its JobResponse."""
-        made = production(plant)
         booked = material.model_dump(mode="json")
-
-        def do(who: str) -> dict[str, Any]:
-            made.consume(id, [booked], who)
-            return made.described(id)
-
-        try:
-            return JSONResponse(await once(made, request, key, booked, do))
-        except Refused as error:
-            return refused(error)
+        return await done(request, key, id, booked, lambda made, who: made.consume(id, [booked], who))
 
     return routes
 

@@ -13,7 +13,6 @@ from gateway.contracts import Clock
 from gateway.mqtt import Message
 from gateway.payload import timestamps
 from gateway.production.desk import Desk
-from gateway.production.jobs import response
 from gateway.production.kpis import KPIS, kpis
 from gateway.production.unit import Unit
 
@@ -71,7 +70,6 @@ class Report:
             said.append((self._topics.kpi(unit.asset, name), (value, quality), orjson.dumps(body)))
         job = self._desk.present(unit.name)
         if job is not None:
-            times = self._desk.times(job)
-            answer = response(job, self._desk.made(job), "", times)
+            answer = self._desk.response(job)
             said.append((self._topics.order(unit.asset), answer, orjson.dumps(answer)))
         return said

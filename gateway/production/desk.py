@@ -116,7 +116,11 @@ class Desk:
     def described(self, id: str) -> dict[str, Any]:
         """Return JobOrder and JobResponse of an order, in what JSON can carry. Raises KeyError."""
         job = self._known(id)
-        return {"JobOrder": job["document"], "JobResponse": jobs.response(job, self.made(job), "", self.times(job))}
+        return {"JobOrder": job["document"], "JobResponse": self.response(job)}
+
+    def response(self, job: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the JobResponse of an order, as it is now."""
+        return jobs.response(job, self.made(job), "", self.times(job))
 
     def audit(self, after: int, rows_max: int) -> list[dict[str, Any]]:
         return self._file.audit(after, rows_max)
