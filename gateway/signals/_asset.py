@@ -5,15 +5,13 @@ from typing import Annotated, Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from gateway.model import Batch, Catalog, Kind, Quality, Tag
 from gateway.model.batch import objects
-from gateway.model.duration import seconds
 from gateway.signals._expression import Expression
+from gateway.signals._options import Seconds, Watching
 from gateway.signals._ticks import Ticks
-
-Seconds = Annotated[float, BeforeValidator(seconds, json_schema_input_type=str | float)]
 
 
 def _formula(text: str) -> str:
@@ -29,15 +27,9 @@ _SHARE_MIN: Final = 0.05
 """Tags with less of it are not named as a cause."""
 
 
-class AssetOptions(BaseModel):
+class AssetOptions(Watching):
     """Keys of a signal that watches an asset."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    asset: str = Field(description="path of the machine below the site, as its device has it")
-    tags: list[str] = Field(
-        default=[], description="names of the tags to watch; all that are numbers, if none is named"
-    )
     when: Formula = Field(
         default="", description="formula of tags of the asset: only while it is true the machine is judged and learned"
     )
@@ -45,8 +37,6 @@ class AssetOptions(BaseModel):
         default=0, ge=0, description="ticks for which it must have been true, for the machine to settle"
     )
     period: Seconds = Field(default=1.0, ge=0.01, description="length of a tick, after which the tags are looked at")
-    late: Seconds = Field(default=2.0, ge=0, description="how long a tick waits for readings of other tags")
-    hold: int = Field(default=60, ge=0, description="ticks for which a tag is what it was, without a reading")
 
     @property
     def beside(self) -> Sequence[str]:

@@ -1,35 +1,24 @@
 """What watches every tag for itself, of an asset or of the whole plant: its keys, and how readings come and go."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import Field
 
 from gateway.model import Batch, Catalog, Kind, Quality, Tag
 from gateway.model.batch import objects
-from gateway.model.duration import seconds
+from gateway.signals._options import Watching
 from gateway.signals._ticks import Ticks
 
-Seconds = Annotated[float, BeforeValidator(seconds, json_schema_input_type=str | float)]
+DAY_S: Final = 86_400
 
 
-_DAY_S = 86_400
-
-
-class PlantOptions(BaseModel):
+class PlantOptions(Watching):
     """Keys of a signal that watches tags one by one."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    asset: str = Field(description="path of the machine below the site, as its device has it")
     whole: bool = Field(default=False, description="watch the tags of all assets; this one has what is derived")
-    tags: list[str] = Field(
-        default=[], description="names of the tags to watch; all that are numbers, if none is named"
-    )
-    late: Seconds = Field(default=2.0, ge=0, description="how long a tick waits for readings of other tags")
-    hold: int = Field(default=60, ge=0, description="ticks for which a tag is what it was, without a reading")
 
     @property
     def watched(self) -> Sequence[str]:
@@ -53,6 +42,10 @@ class Watch(Protocol):
     def step(self, row: NDArray[np.float64], part: int) -> None:
         """Take the next row, shape (n,), NaN for what is not known; `part` is which tick of the day it is."""
         ...
+
+
+def ticks_of_a_day(period_s: float) -> int:
+    return max(1, round(DAY_S / period_s))
 
 
 def outputs(name: str, what: str, asset: str) -> Mapping[str, Tag]:
@@ -95,7 +88,7 @@ class PlantSignal:
         self._names = [tag.path if options.whole else tag.name for tag in tags]
         self._watch, self._charts, self._outputs = watch, list(charts), dict(outputs)
         self._period_ns = int(period_s * 1e9)
-        self._day = max(1, round(_DAY_S / period_s))
+        self._day = ticks_of_a_day(period_s)
         self._ticks = Ticks(self.inputs, self._period_ns, int(options.late * 1e9), options.hold)
         self._told = np.zeros(len(tags), np.bool_)
         self._silent = True

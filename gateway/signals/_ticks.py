@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.model import Batch
+from gateway.signals._times import in_a_row
 
 _GAP: Final = 1000
 """Ticks without any reading that are made rows; after more of them nothing is left to forget."""
@@ -69,9 +70,7 @@ class Ticks:
         if not behind.any():
             self._behind = 0
             return None
-        row = np.arange(len(time))
-        in_time = np.maximum.accumulate(np.where(behind, -1, row))
-        run = row - in_time + np.where(in_time < 0, self._behind, 0)
+        run = in_a_row(behind, self._behind)
         self._behind = int(run[-1])
         clear = np.flatnonzero(run >= _ROUNDS * len(self._tags) + 1)
         return int(clear[0]) if len(clear) else None

@@ -25,19 +25,18 @@ stays the same for good; it is cleared once it has been gone for `off`. Both are
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.model import Batch, Catalog, Quality, Tag
 from gateway.model.batch import objects
-from gateway.model.duration import seconds
 from gateway.model.tag import EVENT
 from gateway.signals._members import Members
+from gateway.signals._options import Seconds
 from gateway.signals._times import moment
 
-Seconds = Annotated[float, BeforeValidator(seconds, json_schema_input_type=str | float)]
 Looks = Literal["high", "low", "stuck"]
 
 _LEAST: Final = 0.45

@@ -14,13 +14,14 @@ from pydantic import Field
 
 from gateway.model import Catalog, Tag
 from gateway.signals import _plant
+from gateway.signals._options import Seconds
 from gateway.signals._state_detection.bank import CHARTS, Bank, Settings
 
 
 class Options(_plant.PlantOptions):
     """Keys of a bank; the lengths are in ticks."""
 
-    period: _plant.Seconds = Field(default=1.0, ge=0.01, description="length of a tick, after which tags are looked at")
+    period: Seconds = Field(default=1.0, ge=0.01, description="length of a tick, after which tags are looked at")
     warm_up: int = Field(default=600, ge=60, le=100_000, description="ticks to learn level and spread from")
     off: int = Field(default=30, ge=1, description="ticks within half of the limits that clear the alarm")
     adopt: int = Field(default=1800, ge=30, description="ticks in alarm after which a level is the usual one")

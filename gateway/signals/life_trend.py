@@ -13,18 +13,18 @@ of what a machine of this kind does at its end.
 import dataclasses
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gateway.model import Batch, Catalog, Kind, Tag
-from gateway.model.duration import seconds
 from gateway.signals import _life
+from gateway.signals._options import Seconds
 from gateway.signals._prognosis.trend import LEAST, crossing
+from gateway.signals._times import in_a_row
 
-Seconds = Annotated[float, BeforeValidator(seconds, json_schema_input_type=str | float)]
 _HOUR_NS: Final = 3600e9
 _BACK: Final = 60
 """After so many readings in a row that are behind by more than a trend needs, theirs is the time."""
@@ -91,9 +91,7 @@ class LifeByTrend:
     def _set_back(self, step: NDArray[np.int64]) -> int | None:
         """The row at which it is clear that the clock was set back, or had been ahead; None if neither."""
         newest = np.maximum.accumulate(step if self._open is None else np.fmax(step, self._open))
-        row = np.arange(len(step))
-        in_time = np.maximum.accumulate(np.where(step < newest - LEAST, -1, row))
-        run = row - in_time + np.where(in_time < 0, self._behind, 0)
+        run = in_a_row(step < newest - LEAST, self._behind)
         self._behind = int(run[-1])
         clear = np.flatnonzero(run >= _BACK)
         return int(clear[0]) if len(clear) else None

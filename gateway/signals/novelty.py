@@ -13,15 +13,14 @@ from pydantic import Field
 
 from gateway.model import Catalog, Tag
 from gateway.signals import _plant
+from gateway.signals._options import Seconds
 from gateway.signals._state_detection.novelty import CHARTS, Novelty, Settings
-
-_DAY_S = 86_400
 
 
 class Options(_plant.PlantOptions):
     """Keys of a novelty signal; the lengths are in ticks."""
 
-    period: _plant.Seconds = Field(default=300.0, ge=1, le=_DAY_S, description="length of a tick")
+    period: Seconds = Field(default=300.0, ge=1, le=_plant.DAY_S, description="length of a tick")
     warm_up: int = Field(default=750, ge=100, le=100_000, description="ticks to learn from, better some days")
     limit: float = Field(default=2.75, gt=0, description="surprise that raises the alarm, in powers of ten")
     past: int = Field(default=4032, ge=200, le=100_000, description="ticks among which a way is looked for")
@@ -34,5 +33,5 @@ def outputs(name: str, options: Options, asset: str) -> Mapping[str, Tag]:
 def signal(options: Options, outputs: Mapping[str, int], catalog: Catalog) -> _plant.PlantSignal:
     settings = Settings(warm_up=options.warm_up, limit=options.limit, past=options.past)
     n = len(_plant.watched(options, catalog))
-    watch = Novelty(n, max(1, round(_DAY_S / options.period)), settings)
+    watch = Novelty(n, _plant.ticks_of_a_day(options.period), settings)
     return _plant.PlantSignal(watch, CHARTS, options.period, options, outputs, catalog)
