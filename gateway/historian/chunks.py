@@ -27,34 +27,32 @@ _FOREVER: Final = 2**63 - 1
 
 def chunks_of(db: Connection, series: int, start_ns: int, end_ns: int) -> Iterator[tuple[Kind, Readings]]:
     """Return the chunks of a series that may have readings in [start, end), whole, by the time of their first."""
-    return _decoded(db, _with_times(within(series, tuple(Kind), start_ns, end_ns)).order_by(schema.chunk.c.first_time))
+    return _decoded(db, coded(within(series, tuple(Kind), start_ns, end_ns)).order_by(schema.chunk.c.first_time))
 
 
 def chunks_before(db: Connection, series: int, kind: Kind, time_ns: int) -> Iterator[tuple[Kind, Readings]]:
     """Return the chunks of a series and kind that begin at or before a time, whole, the last one first."""
     chunk = schema.chunk.c
     mine = (chunk.series == series) & (chunk.kind == int(kind)) & (chunk.first_time <= time_ns)
-    return _decoded(db, _with_times(mine).order_by(chunk.first_time.desc()))
+    return _decoded(db, coded(mine).order_by(chunk.first_time.desc()))
 
 
 def chunks_with_ids(db: Connection, series: int, start_ns: int, end_ns: int) -> list[tuple[int, Readings]]:
     """Return the chunks of a series that may have readings in [start, end), of all kinds, and their ids."""
+    rows = db.execute(coded(within(series, tuple(Kind), start_ns, end_ns))).all()
+    return [(id_, coding.decode(data, coding.decode_times(times))[1]) for id_, data, times in rows]
+
+
+def coded(which: ColumnElement[bool]) -> Select[Any]:
+    """Return a query for chunks: id, data, and the data of their times."""
     chunk, times = schema.chunk.c, schema.times.c
-    both = select(chunk.id, chunk.data, times.data).join(schema.times, times.id == chunk.times)
-    rows = db.execute(both.where(within(series, tuple(Kind), start_ns, end_ns))).all()
-    return [(id_, coding.decode(data, coding.decode_times(of_times))[1]) for id_, data, of_times in rows]
-
-
-def _with_times(which: ColumnElement[bool]) -> Select[Any]:
-    table = schema.chunk
-    both = select(table.c.data, schema.times.c.data).join(schema.times, schema.times.c.id == table.c.times)
-    return both.where(which)
+    return select(chunk.id, chunk.data, times.data).join(schema.times, times.id == chunk.times).where(which)
 
 
 def _decoded(db: Connection, rows: Select[Any]) -> Iterator[tuple[Kind, Readings]]:
     """Decode chunks one by one: whoever asks may not want all."""
     with db.execute(rows, execution_options={"yield_per": 32}) as found:
-        for data, times in found:
+        for _, data, times in found:
             yield coding.decode(data, coding.decode_times(times))
 
 
@@ -163,7 +161,7 @@ def merge_late(db: Connection, late: Batch) -> int:
     replaced = 0
     merged = [late.where(at < 0)] if (at < 0).any() else []
     for k in np.unique(at[at >= 0]).tolist():
-        _, old = next(_decoded(db, _with_times(table.c.id == heads[k].id)))
+        _, old = next(_decoded(db, coded(table.c.id == heads[k].id)))
         whole, n = once(Batch.join([batch_of(series, old), late.where(at == k)]))
         merged.append(whole)
         replaced += n

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, Row, bindparam, delete, func, select
 from gateway.historian import chunk as coding
 from gateway.historian import schema
 from gateway.historian.chunk import Readings
-from gateway.historian.chunks import CHUNK_READINGS, DAY_NS, Chunks
+from gateway.historian.chunks import CHUNK_READINGS, DAY_NS, Chunks, coded
 from gateway.historian.order import SHARD_SERIES, batch_of
 from gateway.historian.rollup import HOUR_NS
 from gateway.model import Batch, Kind
@@ -130,13 +130,12 @@ def _transactions(found: Iterable[Run]) -> Iterator[list[Run]]:
 
 def _join(db: Connection, chunks: Chunks, found: Sequence[Run]) -> int:
     """Put one chunk in the place of each run; return how many there are less, 0 if one of them was not there."""
-    table, times = schema.chunk, schema.times
+    table = schema.chunk
     heads = [head for run in found for head in run]
-    both = select(table.c.id, table.c.data, times.c.data).join(times, times.c.id == table.c.times)
     rows: dict[int, tuple[Kind, Readings]] = {}
     known: dict[bytes, NDArray[np.int64]] = {}
     for some in _slices([head.id for head in heads]):
-        for id_, data, of_times in db.execute(both.where(table.c.id.in_(some))):
+        for id_, data, of_times in db.execute(coded(table.c.id.in_(some))):
             if of_times not in known:
                 known[of_times] = coding.decode_times(of_times)
             rows[id_] = coding.decode(data, known[of_times])
