@@ -79,7 +79,7 @@ class Access:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        told = _watched(scope["method"], scope["path"])
+        told = _noteworthy(scope["method"], scope["path"])
         if not self._desk.secured and not told and not scope["query_string"]:
             await self._app(scope, receive, send)
             return
@@ -172,7 +172,7 @@ def _below(path: str, start: str) -> bool:
     return path == start or path.startswith(start + "/")
 
 
-def _watched(method: str, path: str) -> bool:
+def _noteworthy(method: str, path: str) -> bool:
     """Whether the audit trail wants to hear of a request that is let through: a change, or a lot that is read."""
     changes = method not in READING and needed(method, path) != "viewer"
     return changes or any(_below(path, start) for start in _BULK)

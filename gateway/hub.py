@@ -2,7 +2,7 @@
 
     emit --> journal                 for whoever must not miss anything
          --> latest table            for whoever wants to know how things are now, and in which record that is
-         --> mailboxes               for signals and live views, which may
+         --> mailboxes               for retained topics and subscriptions, which may
 
 It knows tags only as numbers of assets.
 """

@@ -101,23 +101,14 @@ async def guarded(folder: Path, level: Literal["3.1.1", "5"]) -> AsyncIterator[R
 async def embedded(folder: Path) -> AsyncIterator[Rig]:
     port = servers.free_port()
     broker = Broker("127.0.0.1", port, folder / "broker", folder / "broker.log")
-    ended = asyncio.Event()
-    keeping = keep_running(
-        broker.run,
-        Health("broker"),
-        clock=SystemClock(),
-        chance=random.Random(1),
-        lost=lambda error: ended.set(),
-        backoff=Backoff(0.02, 0.05),
-    )
+    async with kept("broker", broker.run) as ended:
 
-    async def restart() -> None:
-        ended.clear()
-        os.kill(child_with(str(folder / "broker")), signal.SIGKILL)
-        await ended.wait()
-        await broker.ready.wait()
+        async def restart() -> None:
+            ended.clear()
+            os.kill(child_with(str(folder / "broker")), signal.SIGKILL)
+            await ended.wait()
+            await broker.ready.wait()
 
-    async with background(keeping):
         await broker.ready.wait()
         yield Rig(port, "3.1.1", Access("auto"), restart=restart)
 
@@ -146,6 +137,25 @@ async def background(work: Coroutine[Any, Any, Any]) -> AsyncIterator[None]:
             yield
         finally:
             task.cancel()
+
+
+@asynccontextmanager
+async def kept(
+    name: str, run: Callable[[Callable[[], None]], Coroutine[Any, Any, None]]
+) -> AsyncIterator[asyncio.Event]:
+    """Keep a part running, as the gateway does but more impatiently; give what is set when it is lost."""
+    lost = asyncio.Event()
+    async with background(
+        keep_running(
+            run,
+            Health(name),
+            clock=SystemClock(),
+            chance=random.Random(1),
+            lost=lambda error: lost.set(),
+            backoff=Backoff(0.02, 0.05),
+        )
+    ):
+        yield lost
 
 
 RIGS: dict[str, Callable[[Path], AbstractAsyncContextManager[Rig]]] = {

@@ -3,8 +3,8 @@
 Data flows one way:
 
     Connector --emit(batches)--> hub --> journal --Record--> Sink          nothing is lost from the journal on
-                                  |----> latest table ----> API, retained topics
-                                  `----> Signal --batches--> hub           what is derived is a batch again
+                                  |         `-----Record--> Signal --batches--> hub    derived, it is a batch again
+                                  `----> latest table ----> API, retained topics
 
 Trouble outside is data: a connector turns what a device says into the quality of readings, and raises a device
 error when the device as a whole is lost; `gateway/supervise.py` makes that the quality of all its tags, waits, and

@@ -1,10 +1,9 @@
 """The publisher with brokers as plants have them: one and the same suite for all, and what each refuses in its way."""
 
 import asyncio
-import random
 import ssl
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,8 @@ from gateway.model import Batch, Catalog, Record, Tag
 from gateway.model.batch import objects
 from gateway.mqtt import Access, Message, MessageRefused, connect
 from gateway.payload import parse
-from gateway.supervise import Backoff, Health, keep_running
 from tests import brokers, servers
-from tests.brokers import RIGS, Rig, background
+from tests.brokers import RIGS, Rig
 
 ASSETS = ("open/press", "open/oven", "open/lathe")
 STATUS = "uns/open/_gateway/gw1/status"
@@ -81,21 +79,9 @@ async def listening(rig: Rig) -> AsyncIterator[Ear]:
         yield ear
 
 
-@asynccontextmanager
-async def kept(one: Publisher) -> AsyncIterator[asyncio.Event]:
-    """Keep a publisher connected, as the gateway does but more impatiently; give what is set when it is lost."""
-    lost = asyncio.Event()
-    async with background(
-        keep_running(
-            one.run,
-            Health("bus"),
-            clock=SystemClock(),
-            chance=random.Random(1),
-            lost=lambda error: lost.set(),
-            backoff=Backoff(0.02, 0.05),
-        )
-    ):
-        yield lost
+def kept(one: Publisher) -> AbstractAsyncContextManager[asyncio.Event]:
+    """Keep a publisher connected; give what is set when it is lost."""
+    return brokers.kept("bus", one.run)
 
 
 async def written(one: Publisher, what: Sequence[Record]) -> None:
