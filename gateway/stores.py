@@ -54,7 +54,7 @@ class Stores:
         self.journal = Journal(self._file, self._journaling, clock, _limits(config), self.ledger)
         self.audit = self._open_audit(folder / "audit", config.audit.size)
         self.learned = Learned(folder / "devices.json")
-        self.history, self.historian, self.answers = self._open_history(folder, config)
+        self.history, self.historian, self.answers = self._open_history(config)
         self.work = self._threads("work", 2)
 
     def begin(self, devices: Mapping[str, Connector]) -> None:
@@ -92,13 +92,11 @@ class Stores:
         self._resources.callback(file.close)
         return AuditLog(file, self._threads("audit"), self._clock)
 
-    def _open_history(
-        self, folder: Path, config: Config
-    ) -> tuple[History | None, Historian | None, AnswerKeeper | None]:
+    def _open_history(self, config: Config) -> tuple[History | None, Historian | None, AnswerKeeper | None]:
         keys = config.historian
         if keys.url == "none":
             return None, None, None
-        history = History(engine(f"sqlite:///{folder / 'history.db'}" if keys.url == "sqlite" else keys.url))
+        history = History(engine(config.history_url))
         self._resources.callback(history.close)
         writing = self._threads("history")
         sink = Historian(

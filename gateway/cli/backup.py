@@ -48,9 +48,7 @@ def told(file: Path) -> int:
 
 def history_file(config: Config) -> Path:
     """The file that has the history of a gateway. Raises OSError if it is elsewhere."""
-    url = config.historian.url
-    if url == "sqlite":
-        return Path(config.data_dir) / "history.db"
+    url = config.history_url
     if url.startswith("sqlite:///"):
         return Path(url.removeprefix("sqlite:///"))
     raise OSError("history is not in SQLite: use the tools of its database, such as pg_dump --format=custom")

@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from gateway.cli import _process
+from gateway.cli.backup import history_file
 from gateway.clock import SystemClock
 from gateway.config import Config
 from gateway.contracts import Device, Redecode
@@ -129,13 +130,12 @@ def _recipe(device: Device, rows: Sequence[int]) -> str:
 
 def _history(config: Config) -> History:
     """The history of a gateway. Raises OSError if it keeps none."""
-    url = config.historian.url
+    url = config.history_url
     if url == "none":
         raise OSError("this gateway keeps no history: historian: none")
-    file = Path(config.data_dir) / "history.db"
-    if url == "sqlite" and not file.exists():
-        raise OSError(f"{file} does not exist: has this gateway run, and from this folder?")
-    return History(engine(f"sqlite:///{file}" if url == "sqlite" else url))
+    if config.historian.url == "sqlite" and not history_file(config).exists():
+        raise OSError(f"{history_file(config)} does not exist: has this gateway run, and from this folder?")
+    return History(engine(url))
 
 
 def _time(text: str) -> int:

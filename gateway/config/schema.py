@@ -4,6 +4,7 @@ Sections with much to say have a file of their own: brokers.py, clients.py, prod
 have further keys, which their protocol or kind of signal defines; load.py puts them together.
 """
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -152,6 +153,13 @@ class Config(Keys):
     production: Production | None = None
     devices: dict[Segment, Any] = Field(default={})
     signals: dict[Segment, Any] = Field(default={})
+
+    @property
+    def history_url(self) -> str:
+        """The URL of the database that has the history, `none` if none is kept."""
+        return (
+            f"sqlite:///{Path(self.data_dir) / 'history.db'}" if self.historian.url == "sqlite" else self.historian.url
+        )
 
     @model_validator(mode="after")
     def _no_blanks_for_the_embedded_broker(self) -> Self:
