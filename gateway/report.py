@@ -14,9 +14,9 @@ from gateway.mqtt import Message
 from gateway.payload import timestamps
 from gateway.production.desk import Desk
 from gateway.production.kpis import KPIS, kpis
+from gateway.production.shifts import DAY_NS
 from gateway.production.unit import Unit
 
-_DAY_NS: Final = 86_400 * 10**9
 _FULL: Final = 0.999
 """A KPI of which less than this is known is uncertain."""
 
@@ -50,7 +50,7 @@ class Report:
         """Topic, what decides whether it is news, and message, of all KPIs of a unit and of its order."""
         now_ns = self._clock.now_ns()
         shift = self._desk.shift(unit.name, now_ns)
-        start = shift[0] if shift is not None else now_ns // _DAY_NS * _DAY_NS
+        start = shift[0] if shift is not None else now_ns // DAY_NS * DAY_NS
         end = min(shift[1], now_ns) if shift is not None else now_ns
         found, until = self._desk.elements(unit.name, start, end)
         begin, when = timestamps(np.array([start, until]))

@@ -25,6 +25,7 @@ import numpy as np
 from api import arrow
 from gateway.bench.history_peers import PEERS, Opened, Peer
 from gateway.bench.measured import Measured
+from gateway.historian.chunks import DAY_NS
 from gateway.historian.history import History, Progress
 from gateway.historian.rollup import HOUR_NS
 from gateway.historian.schema import engine
@@ -32,7 +33,7 @@ from gateway.model import Batch, Tag
 
 _START_NS: Final = 1_767_225_600_000_000_000  # 2026-01-01
 _SECOND_NS: Final = 1_000_000_000
-_DAY_NS: Final = 24 * HOUR_NS
+
 _DEVICES: Final = 10
 _VALUES: Final = 1000
 _SCANS: Final = 1000
@@ -41,8 +42,8 @@ _DAYS: Final = 30
 _SLOW_TAGS: Final = 2
 _ASKED: Final = 5
 _ASKED_FOR: Final = "bench/slow/v1"
-_A_DAY: Final = (_START_NS + 9 * _DAY_NS, _START_NS + 10 * _DAY_NS)
-_A_MONTH: Final = (_START_NS, _START_NS + _DAYS * _DAY_NS)
+_A_DAY: Final = (_START_NS + 9 * DAY_NS, _START_NS + 10 * DAY_NS)
+_A_MONTH: Final = (_START_NS, _START_NS + _DAYS * DAY_NS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +178,7 @@ def _ask(history: History, folder: Path) -> list[Asked]:
             for peer in peers.values():
                 peer.insert(peer.prepare(tag, time_ns, value))
         for day in range(_DAYS + 1):  # as the chores do, when the days are over
-            for _ in history.joins(0, _START_NS + day * _DAY_NS, _START_NS + (day + 1) * _DAY_NS, 2**62):
+            for _ in history.joins(0, _START_NS + day * DAY_NS, _START_NS + (day + 1) * DAY_NS, 2**62):
                 pass
         one = int(tags[1])
         return [
@@ -226,7 +227,7 @@ def _arrow(history: History) -> Measured | None:
     """Ask for a million readings and write them as the API does."""
     if find_spec("pyarrow") is None:
         return None
-    days = (_START_NS, _START_NS + 11 * _DAY_NS)
+    days = (_START_NS, _START_NS + 11 * DAY_NS)
 
     def answer() -> None:
         (found,) = history.readings(_ASKED_FOR, *days)

@@ -20,6 +20,7 @@ from gateway.production.elements import Elements, elements, spans, total
 from gateway.production.file import ProductionFile, Writing
 from gateway.production.jobs import Refused
 from gateway.production.keeper import Keeper
+from gateway.production.shifts import DAY_NS
 from gateway.production.timeline import STOPS, Timeline, Use
 from gateway.production.unit import Unit
 
@@ -28,7 +29,6 @@ _DISPATCH_S: Final = 1.0
 _STOP_USES: Final = (*STOPS, Use.UNKNOWN, Use.SETUP)
 _WORDS: Final = {use: use.name.lower() for use in Use}
 _SYSTEM: Final = "gateway"
-_DAY_NS: Final = 86_400 * 10**9
 
 
 class Desk:
@@ -108,8 +108,8 @@ class Desk:
     def turns(self, unit: Unit, start_ns: int, end_ns: int) -> list[tuple[str, int, int]]:
         """Return name, begin and end of the shifts of a unit that begin in a range; its days (UTC) if it has none."""
         if not unit.calendar.shifts:
-            first = start_ns + -start_ns % _DAY_NS
-            return [("", day, day + _DAY_NS) for day in range(first, end_ns, _DAY_NS)]
+            first = start_ns + -start_ns % DAY_NS
+            return [("", day, day + DAY_NS) for day in range(first, end_ns, DAY_NS)]
         turns = unit.calendar.turns(start_ns, end_ns)
         return [(turn.name, turn.start_ns, turn.end_ns) for turn in turns if turn.start_ns >= start_ns]
 
@@ -226,7 +226,7 @@ class Desk:
     def _spans(self, unit: Unit, start_ns: int, end_ns: int) -> tuple[Timeline, int]:
         """The timeline of a range, as far on as its last stop lasts, and until when that is known."""
         known = max(self._keeper.known_ns, start_ns)
-        for until in (min(known, end_ns + _DAY_NS), known):
+        for until in (min(known, end_ns + DAY_NS), known):
             line = spans(self._keeper.facts(unit, start_ns, until), start_ns, until)
             if until == known or line.runs()[0][-1] >= end_ns:
                 return line, until

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_DAY_NS: Final = 86_400 * 10**9
+DAY_NS: Final = 86_400 * 10**9
 
 OUTSIDE, BREAK, SHIFT = 0, 1, 2
 """What is planned of a time: nothing, a break, work."""
@@ -54,7 +54,7 @@ class Calendar:
     def turns(self, start_ns: int, end_ns: int) -> list[Turn]:
         """Return the turns that [start, end) touches, by their begin."""
         first = self._day(start_ns) - timedelta(days=2)
-        days = [first + timedelta(days=n) for n in range((end_ns - start_ns) // _DAY_NS + 5)]
+        days = [first + timedelta(days=n) for n in range((end_ns - start_ns) // DAY_NS + 5)]
         turns = [self._turn(shift, day) for day in days for shift in self.shifts if day.weekday() in shift.days]
         touched = [turn for turn in turns if turn.start_ns < end_ns and turn.end_ns > start_ns]
         return sorted(touched, key=lambda turn: (turn.start_ns, turn.name))
