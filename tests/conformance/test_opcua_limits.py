@@ -1,6 +1,7 @@
 """L15: a large server that takes little at a time has its first value told at once, and all in the end."""
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -70,9 +71,13 @@ def _limit(monkeypatch: pytest.MonkeyPatch, service: str, asked: str) -> None:
 async def test_the_first_value_of_50_000_is_there_in_two_seconds(
     monkeypatch: pytest.MonkeyPatch, keys: dict[str, Any]
 ) -> None:
-    """Others at work on the machine, and the heap of a whole suite, make it dearer and never cheaper: so two tries."""
     async with large(monkeypatch) as url:
-        assert await _first_s(url, keys) < FIRST_S or await _first_s(url, keys) < FIRST_S
+        gc.collect()
+        gc.freeze()  # as a gateway does when it starts: what tests before have left is not looked at again and again
+        try:
+            assert await _first_s(url, keys) < FIRST_S
+        finally:
+            gc.unfreeze()
 
 
 async def _first_s(url: str, keys: dict[str, Any]) -> float:
