@@ -36,7 +36,7 @@ def strict(protocol: type[Any]) -> type[Any]:
 def _bounded(protocol: type[Any]) -> type[Any]:
     """The protocol of httptools with a limit: of bytes that are neither a head that has ended nor a body."""
 
-    class Bounded(protocol):  # type: ignore[misc]
+    class Bounded(protocol):  # type: ignore[misc]  # as above
         unread = 0
 
         def data_received(self, data: bytes) -> None:

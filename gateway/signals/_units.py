@@ -56,8 +56,10 @@ def _of(node: ast.AST, units: Mapping[str, _Known]) -> _Found:
     match node:
         case ast.Constant(value=bool() | int() | float() as value):
             return float(value)
-        case ast.Name(id="pi" | "e" as name):
-            return getattr(math, name)  # type: ignore[no-any-return]
+        case ast.Name(id="pi"):
+            return math.pi
+        case ast.Name(id="e"):
+            return math.e
         case ast.Name(id=name):
             return units.get(name)
         case ast.UnaryOp(op=ast.USub(), operand=operand):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from hypothesis import given, settings
@@ -138,4 +138,5 @@ def test_time_balances_and_losses_are_what_is_lost(plain: Plain, span: tuple[int
     assert (KPIS["oee"].of(e) is None) == (e["PBT"] == 0)
     if e["APT"] and e["PBT"] and e["ideal"]:
         weighted = e["ideal_good"] / e["ideal"]
-        assert KPIS["oee"].of(e) == KPIS["availability"].of(e) * KPIS["effectiveness"].of(e) * weighted  # type: ignore[operator]
+        availability, effectiveness = (cast(Fraction, KPIS[name].of(e)) for name in ("availability", "effectiveness"))
+        assert KPIS["oee"].of(e) == availability * effectiveness * weighted

@@ -65,7 +65,7 @@ async def test_each_deed_is_told_once_with_who_and_from_where(tmp_path: Path) ->
 
 async def test_the_trail_is_read_by_pages_and_reading_it_is_told_too(tmp_path: Path) -> None:
     hall, file = Hall(Still()), AuditFile(tmp_path / "audit", 1 << 20, Still())
-    hall.audit = AuditLog(file, inline, Still())  # type: ignore[assignment]
+    hall.audit = AuditLog(file, inline, Still())  # type: ignore[assignment]  # it has a list otherwise
     for i in range(7):
         hall.audit.add(Entry("write", str(i), "done", who="MQTT"))
     async with served(hall, tmp_path, CLIENTS) as http:

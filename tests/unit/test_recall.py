@@ -171,7 +171,7 @@ def built(signal: Any, identity: str = "") -> Built:
 
 def test_all_that_is_plain_comes_back_bit_for_bit() -> None:
     before = Everything()
-    before.same[1], before.odd, before.function = 7.5, (*before.odd, "more"), max  # type: ignore[assignment]
+    before.same[1], before.odd, before.function = 7.5, (*before.odd, "more"), max  # type: ignore[assignment]  # another function
     after = recalled(packed({"a": built(before)}, 1, 2))
     assert repr(vars(after)) == repr(vars(before) | {"function": len})
     assert after.rows[1][0][0] is after.same, "one array stays one"
