@@ -1,4 +1,4 @@
-"""2^16 patterns of bits and a million random numbers, over a broker, in history, by REST: the same bits come back."""
+"""2^16 patterns of bits and a million random numbers over a broker, in history, fewer by REST: the same come back."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -28,13 +28,13 @@ START_NS = 1_700_000_000_000_000_000
 ROWS = 10_000
 
 
-def columns() -> list[NDArray[Any]]:
-    """Finite floats of every sign and exponent and at random, signed and unsigned integers; about a million each."""
+def columns(n: int = 1_000_000) -> list[NDArray[Any]]:
+    """Finite floats of every sign and exponent and at random, signed and unsigned integers; about `n` each."""
     random = np.random.default_rng(20)
     patterns = np.arange(2**16, dtype=np.uint64) << np.uint64(48)
-    bits = random.integers(0, 2**64, 1_000_000, np.uint64, endpoint=False)
+    bits = random.integers(0, 2**64, n, np.uint64, endpoint=False)
     floats = np.concatenate([patterns, bits]).view(np.float64)
-    shifts = random.integers(0, 64, 1_000_000, np.uint64)  # as many small numbers as large ones
+    shifts = random.integers(0, 64, n, np.uint64)  # as many small numbers as large ones
     return [floats[np.isfinite(floats)], bits.view(np.int64) >> shifts.view(np.int64), bits >> shifts]
 
 
@@ -93,7 +93,7 @@ async def test_through_history(tmp_path: Path) -> None:
 async def test_by_rest(tmp_path: Path) -> None:
     hall = Hall(Still())
     history = History(engine(f"sqlite:///{tmp_path / 'history.db'}"))
-    for name, column in zip(("speed", "torque", "steps"), columns(), strict=True):
+    for name, column in zip(("speed", "torque", "steps"), columns(200_000), strict=True):
         tag = hall.catalog[hall.catalog.number(f"{SITE}/hall/drive/{name}")]
         (series,) = history.series([tag])
         time = START_NS + 1000 * np.arange(len(column))
@@ -101,7 +101,7 @@ async def test_by_rest(tmp_path: Path) -> None:
         batch = Batch(np.full(len(column), series, np.uint32), time, column, quality)
         history.append([batch], Progress("gw1", "j", 1), 0)
     async with served(hall, tmp_path, {}, history) as client:
-        for name, column in zip(("speed", "torque", "steps"), columns(), strict=True):
+        for name, column in zip(("speed", "torque", "steps"), columns(200_000), strict=True):
             found: list[Any] = []
             cursor: str | None = ""
             while cursor is not None:

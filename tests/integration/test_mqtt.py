@@ -22,12 +22,13 @@ def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[servers.B
 
 
 @asynccontextmanager
-async def server(answer: bytes, *, stays: bool) -> AsyncIterator[str]:
-    """A server that answers whatever comes first with these bytes, and then stays or leaves; its URL."""
+async def server(*answers: bytes, stays: bool) -> AsyncIterator[str]:
+    """A server that answers whatever comes with these bytes, one after the other, and then stays or leaves; its URL."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(100)
-        writer.write(answer)
+        for answer in answers:
+            await reader.read(100)
+            writer.write(answer)
         if stays:
             await reader.read()
         writer.close()
@@ -210,6 +211,6 @@ async def test_a_broker_that_does_not_confirm_at_all_is_not_published_to() -> No
 
 
 async def test_a_subscription_that_is_refused_is_an_error() -> None:
-    async with server(b"\x20\x02\x00\x00" + b"\x90\x03\x00\x01\x80", stays=True) as url, connect(url, "reader") as mqtt:
-        with pytest.raises(ConnectionError):
+    async with server(b"\x20\x02\x00\x00", b"\x90\x03\x00\x01\x80", stays=True) as url, connect(url, "reader") as mqtt:
+        with pytest.raises(ConnectionError, match="refused"):
             await mqtt.subscribe("test/#", lambda topic, payload, retained: None)

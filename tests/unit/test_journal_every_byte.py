@@ -1,4 +1,4 @@
-"""A small journal with each of its bytes changed, and ended before each: it opens, tells no lie, and goes on."""
+"""A small journal with a byte changed, and ended before it, byte by byte: it opens, tells no lie, and goes on."""
 
 import shutil
 import sqlite3
@@ -11,8 +11,8 @@ from gateway.journal import JournalFile
 from gateway.model import Catalog
 from tests.unit.test_journal_salvage import FAR, TAGS, TRUTH, plain, record
 
-PARTS = 6
-"""The bytes are divided among so many tests, each within the time of one."""
+STEP = 5
+"""Every fifth byte, so each place of a number of two, three, four or eight bytes; all of them take two minutes more."""
 N = 4
 
 
@@ -60,9 +60,8 @@ def ended(data: bytes, at: int) -> bytes:
     return data[:at]
 
 
-@pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("change", [flipped, ended])
-def test_every_byte(small: bytes, tmp_path: Path, change: Callable[[bytes, int], bytes], part: int) -> None:
-    left = [saved(tmp_path / "x", change(small, at)) for at in range(part, len(small), PARTS)]
+def test_a_damaged_file(small: bytes, tmp_path: Path, change: Callable[[bytes, int], bytes]) -> None:
+    left = [saved(tmp_path / "x", change(small, at)) for at in range(0, len(small), STEP)]
     if change is flipped:
         assert sorted(left)[len(left) // 2] == N
