@@ -61,7 +61,7 @@ class JournalFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.damaged = 0
+        self.damaged: set[int] = set()
         self._paths: dict[int, str] = {}
         try:
             self._db = opened(path, _SCHEMA)
@@ -308,8 +308,9 @@ class JournalFile:
                     raise Damaged("its seal is wrong")
                 yield Record(position, asset, boot, sequence, received, decode(data))
             except Damaged as error:
-                self.damaged += 1
-                log.error("journal record %s of boot %s is lost: %s", position, boot, error)
+                if position not in self.damaged:  # each cursor comes by
+                    self.damaged.add(position)
+                    log.error("journal record %s of boot %s is lost: %s", position, boot, error)
 
 
 def _row(record: Record) -> tuple[int, int, int, int, int, bytes, int]:

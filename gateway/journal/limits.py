@@ -7,12 +7,20 @@ the file                         size_bytes_max     policy drop_oldest: the olde
                                                     policy block: none, devices wait  -
 what nobody fetches              age_s              what is older is forgotten        journal_old
 the disk still fails at the end  -                  what waits in memory              journal_failed
+the disk changes what is on it   -                  records that are read and differ  journal_damaged
 """
 
 from dataclasses import dataclass
 from typing import Final, Literal
 
-REASONS: Final = ("journal_behind", "journal_full", "journal_thinned", "journal_old", "journal_failed")
+REASONS: Final = (
+    "journal_behind",
+    "journal_full",
+    "journal_thinned",
+    "journal_old",
+    "journal_failed",
+    "journal_damaged",
+)
 
 Policy = Literal["drop_oldest", "thin_out", "block"]
 

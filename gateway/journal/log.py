@@ -152,7 +152,9 @@ class Journal:
             start = bisect_right(self._recent, position, key=attrgetter("position"))
             records = list(islice(self._recent, start, start + _READ_RECORDS_MAX))
             return records, records[-1].position
-        return await self._offload(self._file.read, position, self.committed, _READ_RECORDS_MAX)
+        found = await self._offload(self._file.read, position, self.committed, _READ_RECORDS_MAX)
+        self.lost["journal_damaged"] = len(self._file.damaged)
+        return found
 
     async def find(self, asset: int, first: int, last: int, records_max: int) -> Sequence[Record]:
         """Return records of an asset that are still there, by their sequence from first to last, both included."""
@@ -286,10 +288,6 @@ class Journal:
     def _confirmed(self) -> int:
         return min((cursor.position for cursor in self._cursors.values()), default=self.committed)
 
-    def _behind(self, record: Record) -> list[str]:
-        """The cursors that have not read a record."""
-        return [name for name, cursor in self._cursors.items() if cursor.position < record.position]
-
     def _look_for_room(self) -> None:
         """Block or unblock, with some distance in between; an edge is logged."""
         if self.limits.policy != "block":
@@ -317,4 +315,5 @@ class Journal:
             log.error("records are being lost: %s", reason)
         self.lost[reason] += len(records)
         for record in records:
-            self._witness.lost(reason, record, self._behind(record) if record.position <= self.committed else ())
+            behind = [name for name, cursor in self._cursors.items() if cursor.position < record.position]
+            self._witness.lost(reason, record, behind if record.position <= self.committed else ())

@@ -137,7 +137,7 @@ class JournalMachine(RuleBasedStateMachine):
         assert self.file.positions() == self.cursors
         assert self.file.sequences() == self.sequence
         assert self.file.oldest() == (self.records[0][0] if self.records else self.given + 1)
-        assert self.file.damaged == 0
+        assert self.file.damaged == set()
 
 
 JournalMachine.TestCase.settings = settings(deadline=None, max_examples=40, stateful_step_count=20)

@@ -266,6 +266,7 @@ def test_a_cursor_passes_over_what_is_damaged(path: Path) -> None:
         async with living(disk) as journal:
             cursor = journal.cursor("test")
         found = positions(await rest(cursor))
+        assert journal.lost["journal_damaged"] == 598
         disk.close()
         return found
 
