@@ -167,7 +167,9 @@ class _Heads:
         async def gone() -> Message:
             return {"type": "http.disconnect"} if told else await receive()
 
-        await self._app({**scope, "method": "GET"}, gone, head)
+        asked = {**scope, "method": "GET"}
+        await self._app(asked, gone, head)
+        scope.update((key, asked[key]) for key in ("template", "route", "root_path") if key in asked)
 
 
 class _Headers:

@@ -28,7 +28,7 @@ class Fast:
         self._known = known
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = None
+        body, below = None, ""
         if scope["type"] == "http" and scope["method"] == "GET" and scope["path"].startswith(_PATH):
             below, query = scope["path"][len(_PATH) :], scope["query_string"]
             rows = self._known.joined((below, query), lambda: self._asked(below, query))
@@ -36,6 +36,7 @@ class Fast:
         if body is None:
             await self._app(scope, receive, send)
             return
+        scope["template"] = f"{_PATH}/{{path}}" if below else _PATH
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})

@@ -49,6 +49,7 @@ from gateway.sparkplug import Sparkplug, writers
 from gateway.stores import Stores
 from gateway.supervise import Health, keep_running, running
 from gateway.switch import Switch
+from gateway.tracing import traces
 from gateway.view import View
 from gateway.writes import Writes
 
@@ -102,9 +103,11 @@ class Gateway:
             self.latest.grow(len(self.catalog))
             self.hub = Hub(self.catalog, self.latest, self.journal)
             self.devices = Devices(planned, self.hub, self.latest, self.ledger, clock, chance)
+            self._traces = traces(config, partial(stores.threads, "tracing"))
             access = Access(config.bus.version, **config.bus.tls.model_dump())
             topics = self._topics = Topics(config.bus.root, config.site.path, config.id)
-            self.publisher = Publisher(config.bus.addresses(), topics, self.catalog, self.journal.boot, clock, access)
+            bus = (config.bus.addresses(), topics, self.catalog, self.journal.boot, clock, access)
+            self.publisher = Publisher(*bus, mark=self._traces.mark)
             self._replay = Replay(self.publisher, topics, self.catalog, self.journal.find)
             self._retained = Retained(self.publisher, topics, self.catalog, self.latest, config.bus.min_interval)
             self._broker = Broker(*address(config.bus.listen), folder / "broker", folder / "broker.log")
@@ -124,6 +127,7 @@ class Gateway:
             http = self._resources.enter_context(listener(*address(self._config.api.listen)))
             async with (
                 running(self._kept("audit", self._stores.audit.run, self._stores.audit.counts)),
+                running(*(self._kept(*part) for part in self._traces.parts)),
                 running(*([self._kept("broker", self._broker.run)] if embedded else [])),
                 running(*self._services()),
                 serving(self._api(), http, self._tls(), [str(proxy) for proxy in self._config.api.proxies]),
@@ -204,12 +208,12 @@ class Gateway:
             await self._stores.answers.end()
 
     def _drains(self) -> list[Task]:
-        bus = self.journal.cursor("bus")
-        drains = [self._kept("publisher", lambda up: drain(bus, self.publisher, up))]
+        bus, published = self.journal.cursor("bus"), self._traces.publisher(self.publisher)
+        drains = [self._kept("publisher", lambda up: drain(bus, published, up))]
         drains += [self._kept(*part) for part in self._sparkplug.drains()]
         if (historian := self._stores.historian) is not None:
-            history = self.journal.cursor("historian")
-            drains.append(self._kept("historian", lambda up: drain(history, historian, up, _GATHER_S)))
+            history, stored = self.journal.cursor("historian"), self._traces.historian(historian)
+            drains.append(self._kept("historian", lambda up: drain(history, stored, up, _GATHER_S)))
         if self._production is not None:
             keeper, production = self._production[0], self.journal.cursor("production")
             drains.append(self._kept("production", lambda up: drain(production, keeper, up, _GATHER_S), keeper.counts))
@@ -254,7 +258,7 @@ class Gateway:
             production=None if self._production is None else self._production[1],
             calls=Calls(self.writes, self._config.site.path, self._switch.methods),
         )
-        return create(view, clients(self._config.api), self._config.api)
+        return self._traces.requests(create(view, clients(self._config.api), self._config.api))
 
     def _tls(self) -> ssl.SSLContext | None:
         tls = self._config.api.tls

@@ -50,12 +50,12 @@ class Stores:
         self.catalog = Catalog()
         self._file.load(self.catalog)
         self.ledger = self._open_ledger(folder / "ledger.db", config.ledger.retention, down)
-        self._journaling = self._threads("journal")
+        self._journaling = self.threads("journal")
         self.journal = Journal(self._file, self._journaling, clock, _limits(config), self.ledger)
         self.audit = self._open_audit(folder / "audit", config.audit.size)
         self.learned = Learned(folder / "devices.json")
         self.history, self.historian, self.answers = self._open_history(config)
-        self.work = self._threads("work", 2)
+        self.work = self.threads("work", 2)
 
     def begin(self, devices: Mapping[str, Connector]) -> None:
         """Keep the numbers of all tags, and account for these devices from now on."""
@@ -76,7 +76,7 @@ class Stores:
             return None
         file = ProductionFile(self._folder / "production.db")
         self._resources.callback(file.close)
-        thread = self._threads("production")
+        thread = self.threads("production")
         settings = Settings(self.journal.id, round(keys.retention * 1e9))
         keeper = Keeper(file, thread, self.catalog, self._clock, units, settings)
         return keeper, Desk(keeper, file, thread, self._clock)
@@ -84,13 +84,13 @@ class Stores:
     def _open_ledger(self, path: Path, retention_s: float, down: Callable[[str], str]) -> Ledger:
         file = LedgerFile(path)
         self._resources.callback(file.close)
-        offload = self._threads("ledger")
+        offload = self.threads("ledger")
         return Ledger(file, offload, self.catalog, self._clock, retention_s=retention_s, down=down)
 
     def _open_audit(self, folder: Path, size_max: int) -> AuditLog:
         file = AuditFile(folder, size_max, self._clock)
         self._resources.callback(file.close)
-        return AuditLog(file, self._threads("audit"), self._clock)
+        return AuditLog(file, self.threads("audit"), self._clock)
 
     def _open_history(self, config: Config) -> tuple[History | None, Historian | None, AnswerKeeper | None]:
         keys = config.historian
@@ -98,7 +98,7 @@ class Stores:
             return None, None, None
         history = History(engine(config.history_url))
         self._resources.callback(history.close)
-        writing = self._threads("history")
+        writing = self.threads("history")
         sink = Historian(
             history,
             writing,
@@ -112,7 +112,8 @@ class Stores:
         )
         return history, sink, AnswerKeeper(history, writing, self._clock, keys.words)
 
-    def _threads(self, name: str, n: int = 1) -> ThreadOffload:
+    def threads(self, name: str, n: int = 1) -> ThreadOffload:
+        """Return what runs work in threads of its own, until the stores are closed."""
         return ThreadOffload(self._resources.enter_context(ThreadPoolExecutor(n, thread_name_prefix=name)))
 
 

@@ -41,7 +41,7 @@ class Publisher:
     """A Sink, and the connection that it and the retained topics share.
 
     `urls` are brokers in order of preference: the first that is there is taken, and those before it are asked every
-    `look_s` whether they are back. `joins` is what others do on each new connection, such as subscribing.
+    `look_s` whether they are back. `mark` gives what batch messages have as properties, with MQTT 5.
     """
 
     def __init__(
@@ -53,10 +53,12 @@ class Publisher:
         clock: Clock,
         access: Access = PLAIN,
         look_s: float = 60.0,
+        mark: Callable[[], bytes] = bytes,
     ) -> None:
         self._urls = urls
         self._access = access
         self._look_s = look_s
+        self._mark = mark
         self._topics = topics
         self._catalog = catalog
         self._is_event = event_tags(catalog)
@@ -110,7 +112,8 @@ class Publisher:
 
         Events among the readings follow as messages of their own.
         """
-        messages = [message for record in records for message in self._messages(record)]
+        mark = self._mark()
+        messages = [message for record in records for message in self._messages(record, mark)]
         try:
             if self._losses < _LOSSES_MAX:
                 await self.publish(messages)
@@ -238,11 +241,11 @@ class Publisher:
         (now,) = timestamps(np.array([self._clock.now_ns()]))
         return orjson.dumps({"online": online, "gateway": self._topics.gateway, "boot": self._boot, "timestamp": now})
 
-    def _messages(self, record: Record) -> list[Message]:
+    def _messages(self, record: Record, mark: bytes) -> list[Message]:
         if self._generation != self._catalog.generation:
             self._is_event, self._generation = event_tags(self._catalog), self._catalog.generation
         topic = self._topics.batch(self._catalog.assets[record.asset])
-        batch = Message(topic, batch_message(record, self._catalog, self._topics.gateway))
+        batch = Message(topic, batch_message(record, self._catalog, self._topics.gateway), properties=mark)
         return [batch, *event_messages(record, self._is_event, self._catalog, self._topics)]
 
     def _meta(self, numbers: Iterable[int]) -> list[Message]:

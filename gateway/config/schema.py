@@ -1,7 +1,7 @@
 """The keys of a configuration, as pydantic models. What a key means is said here once, for errors, docs and schema.
 
-Sections with much to say have a file of their own: brokers.py, clients.py, production.py. Devices, tags and signals
-have further keys, which their protocol or kind of signal defines; load.py puts them together.
+Sections with much to say have a file of their own: brokers.py, clients.py, production.py, tracing.py. Devices,
+tags and signals have further keys, which their protocol or kind of signal defines; load.py puts them together.
 """
 
 from pathlib import Path
@@ -13,6 +13,7 @@ from gateway.config.brokers import Bus, Sparkplug
 from gateway.config.clients import Api
 from gateway.config.production import Production
 from gateway.config.texts import AssetPath, Bytes, Interval, Keys, Seconds, Segment, TagName, scheme_of
+from gateway.config.tracing import Tracing
 
 
 class Site(Keys):
@@ -151,6 +152,7 @@ class Config(Keys):
     api: Api = Api()
     changes: Changes = Changes()
     production: Production | None = None
+    tracing: Tracing | None = None
     devices: dict[Segment, Any] = Field(default={})
     signals: dict[Segment, Any] = Field(default={})
 

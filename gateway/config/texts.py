@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from gateway.config.yaml import Secret
 from gateway.model.duration import seconds, size
 from gateway.model.tag import check_path
 
@@ -45,12 +46,19 @@ def _level(text: str) -> str:
     return text
 
 
+def _from_outside(text: str) -> str:
+    if not isinstance(text, Secret):
+        raise ValueError("it is written out: keep it in the environment or a file: ${NAME} or ${file:/path/to/it}")
+    return text
+
+
 Segment = Annotated[str, AfterValidator(_segment)]
 AssetPath = Annotated[str, AfterValidator(check_path)]
 TagName = Annotated[str, AfterValidator(_tag_name)]
 Seconds = Annotated[float, BeforeValidator(seconds, json_schema_input_type=str | float)]
 Bytes = Annotated[int, BeforeValidator(size, json_schema_input_type=str | int), Field(gt=0)]
 Listen = Annotated[str, AfterValidator(_listen)]
+FromOutside = Annotated[str, BeforeValidator(_from_outside, json_schema_input_type=str)]
 Level = Annotated[str, AfterValidator(_level)]
 Interval = Annotated[tuple[float, float], AfterValidator(_interval)]
 

@@ -47,6 +47,12 @@ class Finding:
         return f"{self.file}:{self.line}: {self.what}" + (f" -> {self.remedy}" if self.remedy else "")
 
 
+class Secret(str):
+    """A text, some of which came from the environment or a file."""
+
+    __slots__ = ()
+
+
 class ConfigError(Exception):
     """A configuration cannot be used; `findings` says all that is wrong with it."""
 
@@ -286,7 +292,8 @@ class _Builder:
             secret = self._value(match, where)
             return quote(secret, safe="") if match.end() <= end else secret
 
-        return _PLACEHOLDER.sub(value, text)
+        filled, n = _PLACEHOLDER.subn(value, text)
+        return Secret(filled) if n else text
 
     def _value(self, match: re.Match[str], where: Where) -> str:
         from_file, name = match[1], match[2]

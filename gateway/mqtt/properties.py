@@ -94,6 +94,21 @@ def encode(properties: Properties) -> bytes:
         else:
             data = value.encode() if isinstance(value, str) else value
             body += _SHORT.pack(len(data)) + data
+    return _block(body)
+
+
+def users(pairs: Mapping[str, str]) -> bytes:
+    """Return a block of user properties (3.3.2.3.7), of less than 16 KB."""
+    body = bytearray()
+    for pair in pairs.items():
+        body.append(_USER_PROPERTY)
+        for text in pair:
+            data = text.encode()
+            body += _SHORT.pack(len(data)) + data
+    return _block(body)
+
+
+def _block(body: bytearray) -> bytes:
     n = len(body)
     return (bytes((n,)) if n < 0x80 else bytes((n & 0x7F | 0x80, n >> 7))) + body
 

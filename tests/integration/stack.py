@@ -61,6 +61,7 @@ def stack(folder: Path) -> Iterator[Stack]:
             "/run/secrets": str(folder / "secrets"),
             "# sparkplug: {}": "sparkplug: {writes: true}",
             "bus:\n": "bus:\n  writes: true\n",
+            "historian:\n": 'tracing: {endpoint: "http://127.0.0.1:9"}\nhistorian:\n',
         }
         plant = here("plant.yaml", places, folder)
         with running(plant) as gateway:
