@@ -1,12 +1,17 @@
 """How the gateway is doing: for orchestrators, for people, for Prometheus."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Header, Response
 from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as OPENMETRICS
+from prometheus_client.openmetrics.exposition import generate_latest as openmetrics_of
+from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 from pydantic import BaseModel, Field
@@ -30,7 +35,10 @@ class _Health(JSONResponse):
 
 
 class _Metrics(Response):
-    media_type = CONTENT_TYPE_LATEST
+    media_type = CONTENT_TYPE_PLAIN_0_0_4
+
+
+_OPENMETRICS: Final = OPENMETRICS.partition(";")[0]
 
 
 class HealthInfo(BaseModel):
@@ -71,16 +79,22 @@ def router(plant: Plant, feed: Feed) -> APIRouter:
     routes = APIRouter(tags=["health"], responses=answers(401))
     registry = CollectorRegistry()
     registry.register(_Collector(plant, feed))
-    ProcessCollector(registry=registry)
+    for collector in (ProcessCollector, PlatformCollector, GCCollector):
+        collector(registry=registry)
 
     @routes.get("/healthz", operation_id="healthz", **_ANSWERS)
     async def healthz() -> JSONResponse:
         """Answer how every part and every device is doing."""
         return _answer(_health(plant, plant.parts(), plant.devices()))
 
-    @routes.get("/metrics", operation_id="metrics", response_class=_Metrics)
-    async def metrics() -> Response:
-        """Answer in the text format of Prometheus."""
+    @routes.get(
+        "/metrics", operation_id="metrics", response_class=_Metrics, responses={200: {"content": {_OPENMETRICS: {}}}}
+    )
+    async def metrics(accept: Annotated[str, Header(include_in_schema=False)] = "") -> Response:
+        """Answer in the text format of Prometheus, or as OpenMetrics if that is accepted."""
+        if _OPENMETRICS in accept:
+            text = openmetrics_of(registry)  # type: ignore[no-untyped-call]  # it has no types
+            return Response(text, media_type=OPENMETRICS)
         return _Metrics(generate_latest(registry))
 
     return routes

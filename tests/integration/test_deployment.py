@@ -21,8 +21,10 @@ import yaml
 
 from gateway.cli import main
 from gateway.config import Config, load, redacted
+from gateway.journal.limits import REASONS
 from gateway.model.quality import Quality, name
 from gateway.plugins import Protocols, shipped, signal_kinds
+from tests.exposition import findings
 from tests.integration.stack import DOCKER, ROOT, SECRETS, MqttUser, Stack, here, stack
 from tests.servers import free_port
 
@@ -313,12 +315,11 @@ def test_qualities_that_are_named_exist() -> None:
 
 
 def test_metrics_and_parts_that_are_named_exist(running: Stack) -> None:
-    """A loss has a metric from the first time that it happens; its reasons are in the journal's source."""
-    source = (ROOT / "gateway" / "journal" / "log.py").read_text(encoding="utf-8")
-    losses = {f"gateway_part_lost_{reason}_total" for reason in re.findall(r'_lose\("(\w+)"', source)}
-    known = set(re.findall(r"^(\w+)", running.get("/metrics").text, re.MULTILINE)) | losses
-    named = set(re.findall(r"`((?:gateway|process)_\w+)", DOCS["operations.md"]))
-    assert losses <= named <= known
+    text = running.get("/metrics").text
+    assert findings(text) == []
+    known = set(re.findall(r"^(\w+)", text, re.MULTILINE))
+    named = set(re.findall(r"`((?:gateway|process|python)_\w+)", DOCS["operations.md"]))
+    assert {f"gateway_part_lost_{reason}_total" for reason in REASONS} <= named <= known
     health = DOCS["operations.md"].partition("The parts:")[2].partition("## Metrics")[0]
     parts = set(re.findall(r"^\| `(.+?)` \|", health, re.MULTILINE))
     assert parts - {"broker"} == running.get("/readyz").json()["checks"].keys()
