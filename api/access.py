@@ -36,6 +36,7 @@ RULES: Final = (
     (("POST",), "/api/v1/calls", "operator"),
     (("POST",), "/api/v1/orders", "operator"),
     (("POST",), "/api/v1/downtime", "operator"),
+    (("POST",), "/api/v1/maintenance", "operator"),
     ((*READING, "POST"), "/api/v1/config", "engineer"),
     (READING, "/api/v1/audit", "engineer"),
     (("POST",), "/i3x/v1", "viewer"),

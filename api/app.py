@@ -27,6 +27,7 @@ from api import (
     history,
     ledger,
     login,
+    maintenance,
     orders,
     problems,
     production,
@@ -90,6 +91,7 @@ def create(plant: Plant, clients: Mapping[str, Client], keys: Api = _NO_KEYS) ->
             {"name": "readings", "description": "What it says and said"},
             {"name": "writes", "description": "What it is told, if the configuration allows that"},
             {"name": "production", "description": "What is made, what it was lost by, and for which order"},
+            {"name": "maintenance", "description": "How machines are, what was advised, and whether that was right"},
             {"name": "access", "description": "Who asks"},
             {"name": "configuration", "description": "What it is made of, and how that is changed"},
             {"name": "health", "description": "How the gateway is doing"},
@@ -99,7 +101,21 @@ def create(plant: Plant, clients: Mapping[str, Client], keys: Api = _NO_KEYS) ->
     feed, known = Feed(plant), Known(plant)
     bearer = [Depends(HTTPBearer(auto_error=False))] if desk.secured else []  # for the document; Access looks at them
     app.include_router(readings.router(plant, known), dependencies=bearer)  # first, for it is asked most
-    for part in (why, browse, history, aligned, ledger, writes, calls, production, orders, reports, config, audit):
+    for part in (
+        why,
+        browse,
+        history,
+        aligned,
+        ledger,
+        writes,
+        calls,
+        production,
+        orders,
+        reports,
+        maintenance,
+        config,
+        audit,
+    ):
         app.include_router(part.router(plant), dependencies=bearer)
     for shared in (stream, health):
         app.include_router(shared.router(plant, feed), dependencies=bearer)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from api.advising import Ratings
 from api.making import Production
 from api.trail import Trail
 from gateway.config import Finding
@@ -209,6 +210,9 @@ class Plant(Protocol):
 
     @property
     def production(self) -> Production | None: ...
+
+    @property
+    def ratings(self) -> Ratings: ...
 
     @property
     def audit(self) -> Trail: ...

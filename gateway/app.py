@@ -211,6 +211,8 @@ class Gateway:
         bus, published = self.journal.cursor("bus"), self._traces.publisher(self.publisher)
         drains = [self._kept("publisher", lambda up: drain(bus, published, up))]
         drains += [self._kept(*part) for part in self._sparkplug.drains()]
+        advised, ratings = self.journal.cursor("ratings"), self._stores.ratings
+        drains.append(self._kept("ratings", lambda up: drain(advised, ratings, up, _GATHER_S), ratings.counts))
         if (historian := self._stores.historian) is not None:
             history, stored = self.journal.cursor("historian"), self._traces.historian(historian)
             drains.append(self._kept("historian", lambda up: drain(history, stored, up, _GATHER_S)))
@@ -255,6 +257,7 @@ class Gateway:
             writes=self.writes,
             changes=self.changes,
             audit=self._stores.audit,
+            ratings=self._stores.ratings,
             production=None if self._production is None else self._production[1],
             calls=Calls(self.writes, self._config.site.path, self._switch.methods),
         )

@@ -10,9 +10,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
+_ALONE: Final = "PRAGMA locking_mode = EXCLUSIVE;"
 _SETTINGS: Final = """
 PRAGMA page_size = 8192;
-PRAGMA locking_mode = EXCLUSIVE;
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = NORMAL;
 PRAGMA wal_autocheckpoint = 2000;
@@ -32,8 +32,8 @@ class DamagedFile(Exception):
     """The file is there, but it is not what the program wrote."""
 
 
-def opened(path: Path, schema: str) -> sqlite3.Connection:
-    """Open a file with these tables, or make it; no other process gets it. Any thread, but one at a time.
+def opened(path: Path, schema: str, *, shared: bool = False) -> sqlite3.Connection:
+    """Open a file with these tables, or make it; other processes get it only if it is shared. One thread at a time.
 
     Raises OSError if that is not possible here, DamagedFile if the file is not what it should be.
     """
@@ -41,7 +41,7 @@ def opened(path: Path, schema: str) -> sqlite3.Connection:
     with ExitStack() as closing, judged(path):
         db = sqlite3.connect(path, timeout=1.0, check_same_thread=False)
         closing.callback(db.close)
-        db.executescript(_SETTINGS)
+        db.executescript(_SETTINGS if shared else _ALONE + _SETTINGS)
         db.executescript(schema)
         (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
         if found != "ok":

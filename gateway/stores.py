@@ -4,6 +4,7 @@ journal.db      every reading until all have it           gateway/journal/
 ledger.db       what came and what did not                gateway/ledger/
 history.db      every reading by time, or PostgreSQL      gateway/historian/
 audit/          who did or was refused what               gateway/audit/
+ratings.db      what was advised, was it right?         gateway/ratings.py
 production.db   states, counts and orders                 gateway/production/
 devices.json    what connectors learned of their devices  gateway/learned.py
 """
@@ -32,6 +33,7 @@ from gateway.production.desk import Desk
 from gateway.production.file import ProductionFile
 from gateway.production.keeper import Keeper, Settings
 from gateway.production.unit import Unit
+from gateway.ratings import Ratings, RatingsFile
 
 
 class Stores:
@@ -53,6 +55,7 @@ class Stores:
         self._journaling = self.threads("journal")
         self.journal = Journal(self._file, self._journaling, clock, _limits(config), self.ledger)
         self.audit = self._open_audit(folder / "audit", config.audit.size)
+        self.ratings = self._open_ratings(folder / "ratings.db")
         self.learned = Learned(folder / "devices.json")
         self.history, self.historian, self.answers = self._open_history(config)
         self.work = self.threads("work", 2)
@@ -91,6 +94,11 @@ class Stores:
         file = AuditFile(folder, size_max, self._clock)
         self._resources.callback(file.close)
         return AuditLog(file, self.threads("audit"), self._clock)
+
+    def _open_ratings(self, path: Path) -> Ratings:
+        file = RatingsFile(path)
+        self._resources.callback(file.close)
+        return Ratings(file, self._threads("ratings"), self.catalog, self._clock)
 
     def _open_history(self, config: Config) -> tuple[History | None, Historian | None, AnswerKeeper | None]:
         keys = config.historian

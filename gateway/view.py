@@ -25,6 +25,7 @@ from gateway.ledger import Ledger
 from gateway.model import Catalog, Record
 from gateway.plan import PlannedDevice
 from gateway.production.desk import Desk
+from gateway.ratings import Ratings
 from gateway.supervise import Health
 from gateway.writes import Request, Result, Writes
 
@@ -54,6 +55,7 @@ class View:
         writes: Writes,
         calls: Calls,
         audit: api.trail.Trail,
+        ratings: Ratings,
         production: Desk | None = None,
         changes: Changes | None = None,
     ) -> None:
@@ -76,6 +78,7 @@ class View:
         self.changes = changes
         self._calls = calls
         self.audit = audit
+        self.ratings = ratings
         self.production = production
 
     def now_ns(self) -> int:

@@ -23,6 +23,7 @@ from gateway.latest import Latest
 from gateway.ledger import Ledger, LedgerFile
 from gateway.model import Catalog, Tag
 from gateway.model.method import Argument, Called, Method
+from gateway.ratings import Ratings, RatingsFile
 from gateway.supervise import Health
 from gateway.view import View
 from gateway.writes import Writes
@@ -131,6 +132,7 @@ def shown(hall: Hall, folder: Path, clock: Clock, history: History | None = None
     """The view of a gateway of which nothing runs, and the hub through which a test lets readings come."""
     file, books = JournalFile(folder / "journal.db"), LedgerFile(folder / "ledger.db")
     journal, latest = Journal(file, inline, clock), Latest(len(hall.catalog))
+    ratings = RatingsFile(folder / "ratings.db")
     hub = Hub(hall.catalog, latest, journal)
     yield (
         View(
@@ -149,9 +151,11 @@ def shown(hall: Hall, folder: Path, clock: Clock, history: History | None = None
             writes=hall.writes,
             calls=hall.calls,
             audit=hall.audit,
+            ratings=Ratings(ratings, inline, hall.catalog, clock),
         ),
         hub,
     )
+    ratings.close()
     file.close()
     books.close()
 

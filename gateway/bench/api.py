@@ -34,6 +34,7 @@ from gateway.latest import Latest
 from gateway.ledger import Ledger, LedgerFile
 from gateway.model import Batch, Catalog, Tag
 from gateway.ports import listener
+from gateway.ratings import Ratings, RatingsFile
 from gateway.serving import serving
 from gateway.view import View
 from gateway.writes import Writes
@@ -219,8 +220,8 @@ async def _plant(folder: Path) -> AsyncIterator[Plant]:
         write, work = (ThreadOffload(stack.enter_context(ThreadPoolExecutor(n))) for n in (1, 2))
         file, books = JournalFile(folder / "journal.db"), LedgerFile(folder / "ledger.db")
         trail = AuditFile(folder / "audit", _TRAIL_BYTES, clock)
-        history = History(engine(f"sqlite:///{folder / 'history.db'}"))
-        for one in (file, books, trail, history):
+        history, ratings = History(engine(f"sqlite:///{folder / 'history.db'}")), RatingsFile(folder / "ratings.db")
+        for one in (file, books, trail, history, ratings):
             stack.callback(one.close)
         _fill(history, catalog[0])
         journal, latest = Journal(file, write, clock), Latest(_TAGS)
@@ -243,6 +244,7 @@ async def _plant(folder: Path) -> AsyncIterator[Plant]:
             writes=writes,
             calls=Calls(writes, "bench/site", {}),
             audit=AuditLog(trail, write, clock),
+            ratings=Ratings(ratings, write, catalog, clock),
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(journal.run())
