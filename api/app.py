@@ -18,6 +18,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import (
+    advice,
     aligned,
     audit,
     browse,
@@ -101,21 +102,9 @@ def create(plant: Plant, clients: Mapping[str, Client], keys: Api = _NO_KEYS) ->
     feed, known = Feed(plant), Known(plant)
     bearer = [Depends(HTTPBearer(auto_error=False))] if desk.secured else []  # for the document; Access looks at them
     app.include_router(readings.router(plant, known), dependencies=bearer)  # first, for it is asked most
-    for part in (
-        why,
-        browse,
-        history,
-        aligned,
-        ledger,
-        writes,
-        calls,
-        production,
-        orders,
-        reports,
-        maintenance,
-        config,
-        audit,
-    ):
+    for part in (why, browse, history, aligned, ledger, writes, calls, production, orders, reports, config, audit):
+        app.include_router(part.router(plant), dependencies=bearer)
+    for part in (advice, maintenance):  # in this order: an advice is below what a machine could be
         app.include_router(part.router(plant), dependencies=bearer)
     for shared in (stream, health):
         app.include_router(shared.router(plant, feed), dependencies=bearer)

@@ -1,156 +1,158 @@
-"""Maintenance over HTTP: what was advised, and what people say of it. See docs/maintenance.md."""
+"""How machines are, over HTTP: their health and why, as data and as a picture. See docs/maintenance.md."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any
 
-import numpy as np
-from fastapi import APIRouter, HTTPException, Path, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, HTTPException, Path, Query, Response
+from pydantic import BaseModel, Field
 
-from api.asked import Wish
-from api.history import From, To
+from api.advice import AdviceInfo, Shares, info
+from api.condition import Conditions, Machine
+from api.drawing import drawn
+from api.evidence import evidence
 from api.plant import Plant
-from api.readings import span
-from api.times import like, whole
-from api.writes import ERRORS, SmallJson
-from gateway.audit import Entry
-from gateway.payload import timestamps
+from api.problems import ANSWERS
+from api.times import MaybeMoment
 
-Shares = Annotated[dict[str, float], Field(description="share of each tag, the largest first")]
-Asset = Annotated[str, Query(max_length=500, description="path of a machine, or of what it is in; all if absent")]
-AdviceId = Annotated[str, Path(max_length=500, examples=["pump1-cavitation-1767593563000"])]
-_NO_TIME: Final = "null while it is not so"
+_OPEN_MAX = 1_000
+_EVER_NS = 2**63 - 1
 
 
-class Said(Wish):
-    """What you say of an advice: that you have seen it, or whether it was right, and what it was if it was not."""
+class Life(BaseModel):
+    """Remaining useful life with an interval of 90 %; without hours as long as nothing honest can be said."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    verdict: Literal["seen", "right", "wrong"]
-    true_cause: str = Field(default="", max_length=200, examples=["clogged_strainer"])
-    note: str = Field(default="", max_length=2_000, examples=["strainer was full of labels"])
-
-
-class Rating(BaseModel):
-    """What was said of an advice last."""
-
-    verdict: Literal["right", "wrong"]
-    true_cause: str
-    note: str
-    by: str
-    time: str
+    basis: str = Field(description="what it is read off: trend, limit, ... or none", examples=["trend"])
+    hours: float | None
+    low: float | None = Field(description="5 % have less")
+    high: float | None = Field(description="5 % have more")
+    until: str | None = Field(description="when the hours are over")
 
 
-class AdviceInfo(BaseModel):
-    """A finding at a machine, from when it was raised until it was cleared."""
+class MachineInfo(BaseModel):
+    """How a machine is."""
 
-    id: str = Field(examples=["pump1-cavitation-1767593563000"])
     asset: str = Field(description="path", examples=["acme/dresden/utilities/pump1"])
-    tag: str = Field(description="path of the tag whose event it is")
-    state: Literal["open", "cleared"]
-    cause: str = Field(description="name of the fault", examples=["cavitation"])
-    message: str = Field(description="all of it in one sentence")
-    look: str = Field(description="what to look at")
-    confidence: float | None
+    health: float | None = Field(description="0 to 100; 50 is the limit of a signal, less than that only in an alarm")
+    state: str = Field(description="off, learning, normal, alert, alarm; unknown if nothing was told")
+    status: str | None = Field(description="the state by NAMUR NE 107", examples=["MAINTENANCE_REQUIRED"])
+    since: str | None = Field(default=None, description="when it entered that state")
+    confidence: float | None = Field(default=None, description="share of the signals that know what is usual")
+    shares: Shares = {}
+    signals: list[str] = Field(default=[], description="those in alarm")
+    time: str | None = Field(description="when that was told")
+    life: Life | None = Field(description="null if nobody tells")
+    advices: list[AdviceInfo] = Field(description="those that are not cleared, newest first")
+
+
+class Contribution(BaseModel):
+    """What one signal says of a machine."""
+
+    signal: str
+    alarm: bool | None
+    ratio: float | None = Field(description="1 is its limit")
     shares: Shares
-    since: str | None = Field(description="when it was there first")
-    until: str | None = Field(description="how long the machine is expected to last; null without a forecast")
-    raised: str
-    cleared: str | None = Field(description=_NO_TIME)
     evidence: dict[str, Any] = Field(description="what each tag is, should be, and may be")
-    acknowledged: str | None = Field(description=f"when somebody said that they have seen it; {_NO_TIME}")
-    acknowledged_by: str | None
-    rating: Rating | None = Field(description="null until somebody says whether it was right")
 
 
-class Page(BaseModel):
-    """Advices, newest first; `next` is the cursor of the page that follows."""
+class Series(BaseModel):
+    """Good readings of a tag, chosen so that a picture of them is right; empty without a history."""
 
-    advices: list[AdviceInfo]
-    next: str | None
+    tag: str = Field(description="path")
+    unit: str
+    share: float | None = Field(description="of the cause; null for the health itself")
+    expected: float | None = Field(description="what it should be now")
+    allowed: float | None = Field(description="how far it may be from that")
+    timestamp: list[str]
+    value: list[float]
+
+
+class Window(BaseModel):
+    """The time [from, to) that the evidence is of, and the tags with the largest shares in it."""
+
+    start: str = Field(serialization_alias="from")
+    end: str = Field(serialization_alias="to")
+    series: list[Series]
+
+
+class Line(BaseModel):
+    """What the damage of one part of a bearing is in a spectrum."""
+
+    hertz: float
+    amplitude: float = Field(description="m/s2")
+    harmonics: int
+    sidebands: int
+
+
+class SpectrumInfo(BaseModel):
+    """The latest spectrum of the squared envelope of a vibration, and the lines of its bearing, if that is known."""
+
+    signal: str
+    tag: str = Field(description="path of the waveform")
+    timestamp: str
+    step: float = Field(description="hertz from one amplitude to the next")
+    amplitude: list[float] = Field(description="(m/s2)^2; the largest of those that lie together")
+    shaft: float | None = Field(description="turns per second")
+    lines: dict[str, Line] = Field(description="bpfo outer race, bpfi inner race, bsf element, ftf cage")
+
+
+class Detail(MachineInfo):
+    """How a machine is, and why that is said."""
+
+    contributions: list[Contribution]
+    window: Window
+    spectra: list[SpectrumInfo]
+
+
+From = Annotated[MaybeMoment, Query(alias="from", description="begin of the window; so that it shows the beginning")]
+To = Annotated[MaybeMoment, Query(alias="to", description="its end; now if absent")]
+Asset = Annotated[str, Path(description="path of the machine, with or without the site")]
 
 
 def router(plant: Plant) -> APIRouter:
-    routes = APIRouter(prefix="/api/v1/maintenance", tags=["maintenance"], responses=ERRORS, route_class=SmallJson)
+    routes = APIRouter(prefix="/api/v1", tags=["maintenance"], responses=ANSWERS)
+    conditions = Conditions(plant)
 
-    @routes.get("/advice", operation_id="get_advice")
-    async def advice(
-        asset: Asset = "",
-        start: From = "-30d",
-        end: To = "now",
-        state: Annotated[Literal["", "open", "cleared", "unrated", "rated"], Query(description="only these")] = "",
-        limit: Annotated[int, Query(ge=1, le=1_000, description="advices in a page")] = 100,
-        cursor: Annotated[str, like("|[0-9]{1,19}:.*"), Query(description="`next` of the page before")] = "",
-    ) -> Page:
-        """Return what was advised in [from, to), newest first, and what people say of it."""
-        start_ns, end_ns = span(start, end, plant.now_ns())
-        found = await plant.ratings.advices(
-            start_ns=start_ns,
-            end_ns=end_ns,
-            asset=_path(plant, asset),
-            state=state,
-            before=_parsed(cursor, end_ns),
-            rows_max=limit + 1,
+    async def advised(asset: str = "") -> Sequence[AdviceInfo]:
+        found = await plant.ratings.advices(start_ns=0, end_ns=_EVER_NS, asset=asset, state="open", rows_max=_OPEN_MAX)
+        return [info(one) for one in found]
+
+    def known(asset: str) -> Machine:
+        for path in (asset, f"{plant.site}/{asset}"):
+            if path in conditions.machines:
+                return conditions.machines[path]
+        raise HTTPException(404, f"there is no asset {asset} with a signal of health, life or advice")
+
+    async def detail(asset: str, start: str, end: str) -> Detail:
+        machine = known(asset)
+        condition = await conditions.condition(machine)
+        found = await evidence(plant, conditions, machine, condition, (start, end))
+        return Detail(
+            **condition, **found, advices=[one for one in await advised(machine.asset) if one.asset == machine.asset]
         )
-        following = f"{found[limit - 1]['raised_ns']}:{found[limit - 1]['id']}" if len(found) > limit else None
-        return Page(advices=[_info(one) for one in found[:limit]], next=following)
 
-    @routes.post("/advice/{id}/rating", operation_id="rate_advice")
-    async def rate(id: AdviceId, said: Said, request: Request) -> AdviceInfo:
-        """Say of an advice that you have seen it, or whether it was right; what is said last counts.
+    @routes.get("/maintenance", operation_id="list_machines")
+    async def machines() -> list[MachineInfo]:
+        """Return how all machines are that a signal of health, life or advice is about, by path."""
+        advices = await advised()
+        return [
+            MachineInfo(**await conditions.condition(machine), advices=[one for one in advices if one.asset == asset])
+            for asset, machine in sorted(conditions.machines.items())
+        ]
 
-        The same again changes nothing. The rating is kept for the backtest of signals.
-        """
-        who = getattr(request.state, "client", "")
-        try:
-            found = await plant.ratings.say(id, said.verdict, said.true_cause, said.note, who)
-        except KeyError:
-            raise HTTPException(404, f"there is no advice {id}: it was never given, or is forgotten") from None
-        plant.audit.add(Entry("rate", id, "done", value=said.model_dump()))
-        return _info(found)
+    @routes.get(
+        "/maintenance/{asset:path}/evidence.svg",
+        operation_id="draw_machine",
+        response_class=Response,
+        responses={200: {"content": {"image/svg+xml": {}}}},
+    )
+    async def picture(asset: Asset, start: From = "", end: To = "") -> Response:
+        """Return the evidence as a picture (SVG): what it is said of, the tags with the largest shares, spectra."""
+        shown = await detail(asset, start, end)
+        return Response(await plant.work(drawn, shown.model_dump()), media_type="image/svg+xml")
+
+    @routes.get("/maintenance/{asset:path}", operation_id="get_machine")
+    async def machine(asset: Asset, start: From = "", end: To = "") -> Detail:
+        """Return how a machine is, and the evidence: what each signal says, readings, spectra."""
+        return await detail(asset, start, end)
 
     return routes
-
-
-def _path(plant: Plant, asset: str) -> str:
-    return asset if not asset or f"{asset}/".startswith(f"{plant.site}/") else f"{plant.site}/{asset}"
-
-
-def _info(found: Mapping[str, Any]) -> AdviceInfo:
-    event, rating = found["event"], found["rating"]
-    return AdviceInfo(
-        id=found["id"],
-        asset=found["asset"],
-        tag=found["tag"],
-        state="open" if found["cleared_ns"] is None else "cleared",
-        cause=found["cause"],
-        message=event.get("Message", ""),
-        look=event.get("Look", ""),
-        confidence=event.get("Confidence"),
-        shares=event.get("Cause", {}),
-        since=event.get("Since"),
-        until=event.get("Until"),
-        raised=_moment(found["raised_ns"]),
-        cleared=_moment(found["cleared_ns"]),
-        evidence=event.get("Evidence", {}),
-        acknowledged=_moment(found["acknowledged_ns"]),
-        acknowledged_by=found["acknowledged_by"],
-        rating=rating and Rating(**rating, time=_moment(rating["time_ns"])),
-    )
-
-
-def _moment(time_ns: int | None) -> Any:
-    """A time as people have it; none for none."""
-    return None if time_ns is None else timestamps(np.array([time_ns]))[0]
-
-
-def _parsed(cursor: str, end_ns: int) -> tuple[int, str]:
-    """Time and id of the last advice of the page before. Raises HTTPException 422."""
-    if not cursor:
-        return end_ns, ""
-    raised, colon, id = cursor.partition(":")
-    try:
-        return whole(raised if colon else ""), id
-    except ValueError as error:
-        raise HTTPException(422, str(error)) from None

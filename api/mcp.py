@@ -34,6 +34,9 @@ OPERATIONS: Final = (
     "why_tag",
     "get_lineage",
     "get_ledger",
+    "list_machines",
+    "get_machine",
+    "get_advice",
 )
 """What is a tool: reading only, and nothing that has no end."""
 

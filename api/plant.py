@@ -13,7 +13,7 @@ from api.trail import Trail
 from gateway.config import Finding
 from gateway.config.change import Change
 from gateway.config.versions import Version
-from gateway.contracts import Offload, Step
+from gateway.contracts import Offload, Spectral, Step
 from gateway.model import Batch, Catalog, Record
 
 
@@ -252,6 +252,10 @@ class Plant(Protocol):
 
     def trace(self, number: int) -> Sequence[Step]:
         """Return what the values of a tag pass, from where its device has them to the wire; nothing if not known."""
+        ...
+
+    def spectral(self, asset: str) -> Mapping[str, Spectral]:
+        """Return the signals of an asset that can show a spectrum, by name."""
         ...
 
     def parts(self) -> Sequence[Part]: ...

@@ -258,6 +258,7 @@ class Gateway:
             changes=self.changes,
             audit=self._stores.audit,
             ratings=self._stores.ratings,
+            derived=self._switch.derived,
             production=None if self._production is None else self._production[1],
             calls=Calls(self.writes, self._config.site.path, self._switch.methods),
         )

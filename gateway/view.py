@@ -13,7 +13,8 @@ import api.trail
 from gateway import __version__
 from gateway.calls import Calls
 from gateway.changes import Changes
-from gateway.contracts import Clock, Offload, Step, Traced
+from gateway.contracts import Clock, Offload, Spectral, Step, Traced
+from gateway.derive import Derived
 from gateway.historian.chunk import Readings
 from gateway.historian.history import History
 from gateway.historian.rollup import Rollup
@@ -56,6 +57,7 @@ class View:
         calls: Calls,
         audit: api.trail.Trail,
         ratings: Ratings,
+        derived: Derived,
         production: Desk | None = None,
         changes: Changes | None = None,
     ) -> None:
@@ -79,6 +81,7 @@ class View:
         self._calls = calls
         self.audit = audit
         self.ratings = ratings
+        self._derived = derived
         self.production = production
 
     def now_ns(self) -> int:
@@ -125,6 +128,13 @@ class View:
         if planned is None or not isinstance(planned.connector, Traced):
             return []
         return planned.connector.trace(number)
+
+    def spectral(self, asset: str) -> dict[str, Spectral]:
+        return {
+            name: built.signal
+            for name, built in self._derived.signals.items()
+            if isinstance(built.signal, Spectral) and self.catalog[int(built.outputs[0])].asset == asset
+        }
 
     def parts(self) -> list[api.plant.Part]:
         return [self._journal_part(), *map(_part, self._parts.values())]

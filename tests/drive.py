@@ -16,6 +16,7 @@ from gateway.audit.entry import signed
 from gateway.calls import Calls
 from gateway.config import Api
 from gateway.contracts import Clock, Connector, Emit
+from gateway.derive import Derived
 from gateway.historian.history import History
 from gateway.hub import Hub
 from gateway.journal import Journal, JournalFile
@@ -118,6 +119,7 @@ class Hall:
         devices: dict[str, tuple[Connector, Health]] = {"drive": (self.drive, self.health)}
         self.writes = Writes(self.catalog, SITE, devices.__getitem__, ["erp", "mes"], clock, self.audit)
         self.calls = Calls(self.writes, SITE, METHODS)
+        self.derived = Derived({}, 0)
 
 
 class Still:
@@ -151,6 +153,7 @@ def shown(hall: Hall, folder: Path, clock: Clock, history: History | None = None
             writes=hall.writes,
             calls=hall.calls,
             audit=hall.audit,
+            derived=hall.derived,
             ratings=Ratings(ratings, inline, hall.catalog, clock),
         ),
         hub,

@@ -26,6 +26,7 @@ from gateway.bench.asker import quantiles
 from gateway.bench.measured import ROUNDS
 from gateway.calls import Calls
 from gateway.clock import SystemClock, ThreadOffload, loop_factory
+from gateway.derive import Derived
 from gateway.historian.history import History, Progress
 from gateway.historian.schema import engine
 from gateway.hub import Hub
@@ -244,6 +245,7 @@ async def _plant(folder: Path) -> AsyncIterator[Plant]:
             writes=writes,
             calls=Calls(writes, "bench/site", {}),
             audit=AuditLog(trail, write, clock),
+            derived=Derived({}, 0),
             ratings=Ratings(ratings, write, catalog, clock),
         )
         async with asyncio.TaskGroup() as tasks:

@@ -140,6 +140,18 @@ class Traced(Protocol):
         ...
 
 
+@runtime_checkable
+class Spectral(Protocol):
+    """A signal that looks at a spectrum and can show it; `waveform` is the number of its input, None if it is none."""
+
+    @property
+    def waveform(self) -> int | None: ...
+
+    def spectrum(self, samples: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+        """Return the amplitudes of a waveform, shape (n,), and their distance in hertz. Thread-safe."""
+        ...
+
+
 class Sink(Protocol):
     """Where records go: a broker, a database, a file."""
 

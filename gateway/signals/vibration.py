@@ -148,6 +148,16 @@ class Vibration:
         self._zones, self._lines = zones, lines
         self._alarm: bool | None = None
 
+    @property
+    def waveform(self) -> int | None:
+        return None if self._rate_hz is None else self._measured
+
+    def spectrum(self, samples: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+        """Return the squared envelope's amplitudes in (m/s2)^2, and their distance in hertz."""
+        rate_hz = self._rate_hz or np.nan
+        _, (envelope,) = features_and_envelope(self._scale * samples[None, :], rate_hz)
+        return envelope, rate_hz / len(samples)
+
     def update(self, batch: Batch) -> Sequence[Batch]:
         """Answer each good reading of the kind that the input has; others are passed over."""
         found: list[Batch] = []

@@ -34,6 +34,13 @@ BROKEN = {
 }
 
 
+SIGNALS = {
+    "leak": {"type": "drift", "input": "hall/device0/v0", "warm_up": 5, "on": 1},
+    "well": {"type": "health", "asset": "hall/device0", "signals": ["leak"]},
+    "tips": {"type": "advice", "asset": "hall/device0", "signals": ["leak"]},
+}
+
+
 @pytest.fixture(scope="module", params=["open", "token"])
 def gateway(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     """A gateway with readings and history, for all who reach it and for those who have a token."""
@@ -41,7 +48,8 @@ def gateway(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     (folder / "token").write_text(TOKEN, encoding="utf-8")
     tokens = {"erp": {"token": f"${{file:{folder / 'token'}}}", "role": "engineer"}} if request.param == "token" else {}
     with pipeline.devices(2, 5) as ports:
-        keys = plant(folder, ports, bus=None, api={"listen": "127.0.0.1:0", "tokens": tokens, "rate": 1000})
+        api = {"listen": "127.0.0.1:0", "tokens": tokens, "rate": 1000}
+        keys = plant(folder, ports, bus=None, api=api, signals=SIGNALS)
         with running(write(folder / "plant.yaml", keys)) as one:
             one.until(lambda: bool(asked(one, "/api/v1/history/hall/device0/v0")["readings"]))
             yield one

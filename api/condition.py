@@ -1,0 +1,163 @@
+"""How machines are: what signals tell of them as tags, put together again by the names of these tags.
+
+    _maintenance/<name>, <name>_state, <name>_status, <name>_cause    health            gateway/signals/health.py
+    _maintenance/<name>_rul, <name>_low, <name>_high, <name>_basis    remaining life    gateway/signals/_life.py
+    _alarm/<name>, _maintenance/<name> or <name>_ratio, <name>_cause, <name>_evidence   what these are made of
+
+So it does not matter whether the signals are computed here or came from another gateway.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from api.browse import moment
+from api.plant import Plant
+from gateway.model import Catalog, Tag
+from gateway.model.quality import good
+from gateway.model.tag import EVENT
+
+_MAINTENANCE: Final = "_maintenance/"
+_ALARM: Final = "_alarm/"
+_SETTLED_NS: Final = 60_000_000_000
+"""So long after the start what came before it is in history."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What is told of an asset; the names are those of the signals. `tags` has the numbers of its tags, by name."""
+
+    asset: str
+    tags: Mapping[str, int]
+    healths: Sequence[str]
+    lives: Sequence[str]
+    signals: Sequence[str]
+
+    def tag(self, signal: str, role: str) -> str:
+        """Return the name of the tag with which a signal says that; empty if it does not."""
+        names = (f"{_MAINTENANCE}{signal}_{role}", *((f"{_MAINTENANCE}{signal}",) if role == "ratio" else ()))
+        return next((name for name in names if name in self.tags), "")
+
+    def measured(self, name: str) -> str:
+        """Return the name of the tag that a cause names; empty if it is none of this asset."""
+        return next((one for one in (name, f"{_MAINTENANCE}{name}") if one in self.tags), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The latest of a tag."""
+
+    time_ns: int
+    value: Any
+    good: bool
+
+
+class Conditions:
+    """How the machines of a plant are."""
+
+    def __init__(self, plant: Plant) -> None:
+        self._plant = plant
+        self._catalog = (-1, -1)
+        self._machines: dict[str, Machine] = {}
+        self._before: dict[int, Reading | None] = {}
+
+    @property
+    def machines(self) -> Mapping[str, Machine]:
+        """Those of which something is told, by the path of the asset."""
+        catalog = self._plant.catalog
+        if self._catalog != (catalog.generation, catalog.version):
+            self._catalog = (catalog.generation, catalog.version)
+            self._before.clear()
+            self._machines = {machine.asset: machine for machine in _machines(catalog)}
+        return self._machines
+
+    async def latest(self, machine: Machine, names: Iterable[str]) -> dict[str, Reading]:
+        """Return the latest readings of tags of a machine, by name, as far as there are any.
+
+        Signals tell what changes, so what was told before the gateway was started is asked of history.
+        """
+        numbers = {machine.tags[name]: name for name in names if name in machine.tags}
+        found: dict[str, Reading] = {}
+        for batch in self._plant.latest.read(np.array(list(numbers), np.uint32)):
+            columns = (batch.tag.tolist(), batch.time.tolist(), batch.value.tolist(), batch.good.tolist())
+            found |= {numbers[n]: Reading(time, value, ok) for n, time, value, ok in zip(*columns, strict=True) if time}
+        for number, name in numbers.items():
+            if name not in found and (before := await self._told_before(number)) is not None:
+                found[name] = before
+        return found
+
+    async def _told_before(self, number: int) -> Reading | None:
+        plant = self._plant
+        if number not in self._before and plant.keeps_history:
+            past = await plant.at(plant.catalog[number].path, plant.now_ns(), usable=False)
+            known = (
+                None
+                if past is None
+                else Reading(int(past.time[0]), past.value.tolist()[0], bool(good(past.quality)[0]))
+            )
+            if known is None and plant.now_ns() - plant.started_ns < _SETTLED_NS:
+                return None
+            self._before[number] = known
+        return self._before.get(number)
+
+    async def condition(self, machine: Machine) -> dict[str, Any]:
+        """Return how a machine is; of several healths the worst, of several lives the shortest."""
+        names = [machine.tag(health, role) for health in machine.healths for role in ("state", "status", "cause")]
+        names += [f"{_MAINTENANCE}{health}" for health in machine.healths]
+        names += [machine.tag(life, role) for life in machine.lives for role in ("rul", "low", "high", "basis")]
+        now = await self.latest(machine, names)
+        known = {name: now[tag].value for name in machine.healths if (tag := f"{_MAINTENANCE}{name}") in now}
+        told = [name for name in machine.healths if machine.tag(name, "state") in now]
+        worst = min(told, key=lambda name: known.get(name, 101.0), default="")
+        return {"asset": machine.asset, "health": known.get(worst), "life": _life(machine, now)} | self._why(
+            machine, worst, now
+        )
+
+    def _why(self, machine: Machine, health: str, now: Mapping[str, Reading]) -> dict[str, Any]:
+        if not health:
+            return {"state": "unknown", "status": None, "time": None}
+        state, status, cause = (now.get(machine.tag(health, role)) for role in ("state", "status", "cause"))
+        facts = cause.value if cause is not None and isinstance(cause.value, dict) else {}
+        labels = self._plant.catalog[machine.tags[machine.tag(health, "status")]].labels
+        return {
+            "state": str(state.value) if state is not None else "unknown",
+            "status": labels.get(int(status.value)) if status is not None else None,
+            "since": facts.get("since"),
+            "confidence": facts.get("confidence"),
+            "shares": facts.get("shares", {}),
+            "signals": facts.get("signals", []),
+            "time": moment(state.time_ns) if state is not None else None,
+        }
+
+
+def _machines(catalog: Catalog) -> Iterable[Machine]:
+    by_asset: dict[str, dict[str, Tag]] = {}
+    for number in catalog:
+        by_asset.setdefault(catalog[number].asset, {})[catalog[number].name] = catalog[number]
+    for asset, tags in by_asset.items():
+        own = [name.removeprefix(_MAINTENANCE) for name in tags if name.startswith(_MAINTENANCE)]
+        healths = [name for name in own if {f"{name}_state", f"{name}_status", f"{name}_cause"} <= set(own)]
+        lives = [name.removesuffix("_basis") for name in own if name.endswith("_basis")]
+        lives = [name for name in lives if {f"{name}_rul", f"{name}_low", f"{name}_high"} <= set(own)]
+        alarms = [name.removeprefix(_ALARM) for name in tags if name.startswith(_ALARM)]
+        signals = [name for name in alarms if {name, f"{name}_ratio"} & set(own)]
+        if healths or lives or any(tags[f"{_MAINTENANCE}{name}"].datatype == EVENT for name in own):
+            yield Machine(
+                asset, {name: catalog.number(tag.path) for name, tag in tags.items()}, healths, lives, signals
+            )
+
+
+def _life(machine: Machine, now: Mapping[str, Reading]) -> dict[str, Any] | None:
+    """What is left of a machine, as it is told; None if nobody tells."""
+    found = []
+    for name in machine.lives:
+        basis, *times = (now.get(machine.tag(name, role)) for role in ("basis", "rul", "low", "high"))
+        hours = [time.value if time is not None and time.good else None for time in times]
+        told = {"basis": "none" if basis is None else str(basis.value), "until": None}
+        told |= dict(zip(("hours", "low", "high"), hours, strict=True))
+        if times[0] is not None and hours[0] is not None:
+            told["until"] = moment(times[0].time_ns + int(hours[0] * 3.6e12))
+        found.append(told)
+    return min(found, key=lambda told: np.inf if told["hours"] is None else told["hours"], default=None)
