@@ -45,7 +45,8 @@ def drawn(machine: Mapping[str, Any]) -> bytes:
 def _title(machine: Mapping[str, Any]) -> tuple[str, str]:
     health = "" if machine["health"] is None else f", health {machine['health']:.0f} of 100"
     since = f"since {machine['since']}" if machine["since"] else "nothing was told yet"
-    causes = ", ".join(f"{tag} {share:.0%}" for tag, share in list(machine["shares"].items())[:4])
+    shares = list(machine["shares"].items())[:3]
+    causes = ", ".join(f"{tag.removeprefix('_maintenance/')} {share:.0%}" for tag, share in shares)
     return f"{machine['asset']}: {machine['state']}{health}", f"{since}{': ' if causes else ''}{causes}"
 
 

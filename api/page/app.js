@@ -1,7 +1,7 @@
 /**
  * The live page put together: what the stream brings goes to the plant, and from there to the views.
  *
- *   gateway.js -> link.js -> plant.js -> tree.js, table.js, trend.js, alarms.js        status.js asks by itself
+ *   gateway.js -> link.js -> plant.js -> tree.js, table.js, trend.js, alarms.js        status.js, upkeep.js ask themselves
  *
  * Views know tags and assets and never each other. What the reader chooses in one of them goes into the address of the
  * page (choice.js), and from there to all.
@@ -19,6 +19,7 @@ import { Status } from "./status.js";
 import { Table } from "./table.js";
 import { Tree } from "./tree.js";
 import { LINES_MAX, Trend } from "./trend.js";
+import { Upkeep } from "./upkeep.js";
 
 const TICK_MS = 1000;
 /** As in style.css; on a smaller screen the tree is a drawer, closed at first. */
@@ -28,6 +29,7 @@ const parts = partsOf(document);
 const gateway = new Gateway();
 const recents = new Recents(gateway);
 const status = new Status(parts, gateway);
+const upkeep = new Upkeep(parts, gateway, (path) => choose(path));
 const tree = new Tree(parts.tree, (path) => choose(path));
 const alarms = new Alarms(parts, showAlarm);
 const show = (tag) => refine({ trend: [tag.path] });
@@ -166,6 +168,7 @@ function refresh() {
 function tick() {
   status.tick();
   if (boot === null) return;
+  upkeep.tick();
   table.tick();
   trend.tick();
   refresh();

@@ -61,6 +61,31 @@ export class Gateway {
     return this.#json("/api/v1/devices");
   }
 
+  /** Return how the machines are, and what is advised. */
+  machines() {
+    return this.#json("/api/v1/maintenance");
+  }
+
+  /** Return the picture of why a machine is said to be as it is, SVG. */
+  async evidence(asset) {
+    return (await this.#ask(`/api/v1/maintenance/${asset}/evidence.svg`)).text().catch(unreachable);
+  }
+
+  /** Say what became of an advice. */
+  async rate(id, said) {
+    const headers = { "Content-Type": "application/json" };
+    await this.#ask(`/api/v1/maintenance/advice/${encodeURIComponent(id)}/rating`, {
+      method: "POST",
+      headers,
+      body: JSON.stringify(said),
+    });
+  }
+
+  /** Return who asks, and what they may. */
+  session() {
+    return this.#json("/api/v1/session");
+  }
+
   /** Return every tag there is. */
   async tags() {
     const tags = [];
@@ -129,11 +154,11 @@ export class Gateway {
   }
 
   /** Throws TokenNeeded, or a GatewayError that says what the gateway says (RFC 9457). */
-  async #ask(path, { headers = {}, signal, accepted = [] } = {}) {
+  async #ask(path, { headers = {}, accepted = [], ...more } = {}) {
     const token = sessionStorage.getItem(TOKEN_KEY);
     const authorization = token === null ? {} : { Authorization: `Bearer ${token}` };
     const sent = performance.now();
-    const request = { headers: { ...headers, ...authorization }, signal, cache: "no-store" };
+    const request = { headers: { ...headers, ...authorization }, cache: "no-store", ...more };
     const answer = await fetch(path, request).catch(unreachable);
     this.#clock.observe(sent, Date.parse(answer.headers.get("Date")), performance.now());
     if (answer.status === 401) throw new TokenNeeded(token === null ? "" : "The gateway does not know this token.");

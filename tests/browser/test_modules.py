@@ -402,3 +402,37 @@ async def test_what_is_chosen_is_found_again_in_the_address(call: Call) -> None:
     ]
     nonsense = "(() => { history.replaceState(null, '', '#?range=9y&trend='); return m.read(); })()"
     assert await call("choice", nonsense) == {"asset": "", "trend": [], "range": "10min"}
+
+
+# --- upkeep.js ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("session", "may"),
+    [
+        ("null", False),
+        ("{ role: '', scopes: null, tags: [] }", False),
+        ("{ role: 'viewer', scopes: null, tags: [] }", False),
+        ("{ role: 'operator', scopes: null, tags: [] }", True),
+        ("{ role: 'admin', scopes: ['read'], tags: [] }", False),
+        ("{ role: 'engineer', scopes: ['read', 'write'], tags: [] }", True),
+        ("{ role: 'operator', scopes: null, tags: ['*/flow'] }", False),
+    ],
+)
+async def test_only_who_may_rate_is_offered_it(call: Call, session: str, may: bool) -> None:
+    assert await call("upkeep", f"m.mayRate({session})") is may
+
+
+async def test_the_worst_machine_comes_first_and_the_unknown_last(call: Call) -> None:
+    machines = "[['a', null, 0], ['b', 90, 0], ['c', 60, 1], ['d', 20, 0], ['e', 20, 0]]"
+    made = f"{machines}.map(([asset, health, n]) => ({{ asset, health, advices: Array(n).fill(0) }}))"
+    assert await call("upkeep", f"{made}.sort(m.worstFirst).map(({{ asset }}) => asset).join('')") == "cdeba"
+
+
+async def test_what_is_left_is_said_with_its_range_and_basis_or_not_at_all(call: Call) -> None:
+    now = "Date.UTC(2026, 0, 5, 12)"
+    life = "{ hours: 12, low: 8, high: 60, until: new Date(Date.UTC(2026, 0, 6)).toISOString(), basis: 'trend' }"
+    told = await call("upkeep", f"m.left({life}, {now})")
+    assert told.startswith("12 h left (8 h to 2 d), until ")
+    assert told.endswith(", by trend")
+    assert await call("upkeep", f"m.left(null, {now}) + m.left({{ ...{life}, hours: null }}, {now})") == ""
