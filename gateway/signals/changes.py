@@ -56,10 +56,10 @@ class ChangePoints:
 
     def update(self, batch: Batch) -> Sequence[Batch]:
         events: list[tuple[int, Any]] = []
-        for time, row in self._rows.take(batch):
-            self._changes.step(row[: self._n])
+        for row in self._rows.take(batch):
+            self._changes.step(row.judged[: self._n])
             if self._changes.changed:
-                events.append((time, self._event()))
+                events.append((row.time_ns, self._event()))
         if not events:
             return ()
         times, values = zip(*events, strict=True)

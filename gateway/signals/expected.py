@@ -64,7 +64,7 @@ class Watch:
     """What n tags should be in each way of running; the alarms of all of them as one."""
 
     def __init__(self, options: Options, catalog: Catalog) -> None:
-        names = _asset.columns(options, catalog)
+        names = list(_asset.columns(options, catalog))
         n = self._n = len(_asset.watched(options, catalog))
         self._options = options
         self._drivers = [names.index(name) for name in options.drivers]
@@ -110,14 +110,12 @@ class Watch:
             found |= {"expected": _told(now.should[i]), "allowed": _told(now.allowed[i]), "looks": looks}
         return found
 
-    def look(self, row: NDArray[np.float64], runs: bool) -> None:
-        self._row = row[: self._n]
-        self._rest.look(self._row, runs)
-
-    def step(self, row: NDArray[np.float64]) -> None:
+    def step(self, row: _asset.Row) -> None:
+        self._row, judged = row.value[: self._n], row.judged
+        self._rest.look(self._row, row.runs)
         if self._now is not None:
             self._now.idle()
-        tags, drivers, regimes = row[: self._n], row[self._drivers], row[self._regimes]
+        tags, drivers, regimes = judged[: self._n], judged[self._drivers], judged[self._regimes]
         if np.isnan(drivers).any() or np.isnan(regimes).any() or np.isnan(tags).all():
             if self._now is not None:
                 self._now.begin()

@@ -55,12 +55,12 @@ class Watch:
     def ratio(self) -> float:
         return self._monitor.ratio if self._monitor else np.nan
 
-    def step(self, row: NDArray[np.float64]) -> None:
-        row = row[: len(self.shares)]
+    def step(self, row: _asset.Row) -> None:
+        judged = row.judged[: len(self.shares)]
         if self._monitor is None:
-            self._learn(row)
+            self._learn(judged)
             return
-        self._monitor.step(row)
+        self._monitor.step(judged)
         if np.isnan(self._monitor.ratio):
             return
         self.shares = self._monitor.shares

@@ -60,5 +60,5 @@ class Watch:
         guilty = np.where(self._shift.alarm, np.nan_to_num(self._shift.z), 0.0)
         return guilty / max(float(guilty.sum()), np.finfo(np.float64).tiny)
 
-    def step(self, row: NDArray[np.float64]) -> None:
-        self._shift.step(row[: self._n])
+    def step(self, row: _asset.Row) -> None:
+        self._shift.step(row.judged[: self._n])
