@@ -21,6 +21,8 @@ is said as it is.
 
 A finding is raised once it has been there for `gather` seconds, so that all of its symptoms are seen, with an id that
 stays the same for good; it is cleared once it has been gone for `off`. Both are events (docs/payloads.md) and alarms.
+A stuck sensor has one symptom, which explains nothing else and for which a signal has waited already: it is raised at
+once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,6 +47,8 @@ _MOST: Final = 0.95
 """Nobody is surer."""
 _WEIGHT_MAX: Final = 4.0
 """A tag counts as no farther from its limit: one that is far off must not speak for all."""
+_STUCK: Final = "stuck:"
+"""Names of findings begin so that are sensors which fail; the tag follows."""
 _SEVERITY: Final = 500
 """Of 1 to 1000 (OPC 10000-5, 6.4.2)."""
 
@@ -140,7 +144,7 @@ class Advice:
             gone = now_ns - finding.seen_ns
             if finding.said is None and gone:
                 del self._findings[fault]
-            elif finding.said is None and now_ns - finding.first_ns >= self._options.gather * 1e9:
+            elif finding.said is None and now_ns - finding.first_ns >= self._gather_ns(fault):
                 finding.said = self._said(fault, finding, now_ns)
                 events.append(finding.said)
             elif finding.said is not None and gone >= self._options.off * 1e9:
@@ -148,6 +152,9 @@ class Advice:
                 over = {"ActiveState": False, "Retain": False, "Ended": moment(finding.seen_ns)}
                 events.append({**finding.said, **over, "Message": f"Over: {finding.said['Message']}"})
         return events
+
+    def _gather_ns(self, fault: str) -> float:
+        return 0.0 if fault.startswith(_STUCK) else self._options.gather * 1e9
 
     def _symptoms(self) -> dict[str, Symptom]:
         found: dict[str, Symptom] = {}
@@ -222,7 +229,7 @@ def explained(
         name = f"drift:{next(iter(left))}" if len(left) == 1 else "unusual"
         found[name] = (0.6 if len(left) == 1 else 0.4, left)
     stuck = {tag: symptom for tag, symptom in symptoms.items() if symptom.looks == "stuck"}
-    return found | {f"stuck:{tag}": (_MOST, {tag: symptom}) for tag, symptom in stuck.items()}
+    return found | {f"{_STUCK}{tag}": (_MOST, {tag: symptom}) for tag, symptom in stuck.items()}
 
 
 def _score(fault: Fault, symptoms: Mapping[str, Symptom]) -> float:

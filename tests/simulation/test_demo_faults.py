@@ -33,9 +33,7 @@ def test_each_fault_is_advised_in_time_with_its_cause(seed: int, kind: str, asse
     begun = next(event.at_s / 60 for event in told.events if (event.kind, event.what) == (kind, "on"))
     ends = (e.at_s / 60 for e in told.events if e.kind == kind and e.what in ("failed", "off"))
     at, first = next((at, value) for at, value in told.advice() if value["ConditionName"] == advised)
-    assert begun < at < next(ends, 60 * HOURS) + 3, (
-        "the stuck sensor is stuck for 15 minutes, of which the machine runs for 5"
-    )
+    assert begun < at < next(ends, 60 * HOURS)
     assert first["Asset"].endswith(asset)
     assert tag in list(first["Cause"])[:2]
     assert first["Message"].startswith(advised.replace("_", " ").capitalize()[:6]) or ":" in advised

@@ -164,3 +164,11 @@ def test_a_restart_raises_nothing_again(at: int) -> None:
 def test_what_is_gone_before_it_was_gathered_is_not_said() -> None:
     said = [*says(0, 0.1, alarm=False), *says(10, 2.0, alarm=True, flow="low"), *says(20, 0.1, alarm=False)]
     assert told(signal(advice, **KEYS), [*said, *says(60, 0.1)]) == []
+
+
+def test_a_stuck_sensor_is_said_at_once_and_what_else_there_is_when_it_was_gathered() -> None:
+    said = says(0, 0.1, alarm=False)
+    for at in range(10, 40):
+        said += says(at, 2.0, alarm=True if at == 10 else None, level="stuck", flow="low", pressure="low")
+    rows = told(signal(advice, **KEYS), said)
+    assert [(at, value["ConditionName"]) for at, _, value in rows] == [(10, "stuck:level"), (25, "cavitation")]
