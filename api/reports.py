@@ -18,7 +18,13 @@ from gateway.production.jobs import JOB_STATE
 from gateway.production.kpis import KPIS, kpis
 
 _ROWS_MAX: Final = 1_000
-_MADE: Final = {"ProducedQuantity": "PQ", "GoodQuantity": "GQ", "ScrapQuantity": "SQ", "Energy": "energy"}
+_MADE: Final = {
+    "ProducedQuantity": "PQ",
+    "GoodQuantity": "GQ",
+    "ScrapQuantity": "SQ",
+    "Energy": "energy",
+    "CounterResets": "resets",
+}
 _ORDERS: Final = Table(
     "Orders",
     "ID",

@@ -18,7 +18,7 @@ from gateway.production.shifts import DAY_NS
 from gateway.production.unit import Unit
 
 _FULL: Final = 0.999
-"""A KPI of which less than this is known is uncertain."""
+"""A KPI of which less than this is known is uncertain, and so is one whose counters were reset."""
 
 
 class Report:
@@ -61,7 +61,7 @@ class Report:
             "elements": {name: float(amount) for name, amount in found.items()},
         }
         values = {name: None if value is None else float(value) for name, value in kpis(found).items()}
-        known = values["coverage"] is not None and values["coverage"] >= _FULL
+        known = values["coverage"] is not None and values["coverage"] >= _FULL and not found["resets"]
         said: list[tuple[str, Any, bytes]] = []
         for name, value in values.items():
             quality = "bad" if value is None else "good" if known else "uncertain"

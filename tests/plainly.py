@@ -81,8 +81,9 @@ def _counted(plain: Plain, use: Mapping[int, str], start: int, end: int) -> dict
                 continue
             if before is not None and start <= tick < end:
                 rolls = value < before < plain.modulus and (value - before) % plain.modulus * 16 < plain.modulus
-                step = Fraction(value - before + (plain.modulus if rolls else 0 if value >= before else before))
-                found["resets"] += value < before and not rolls
+                reset = value < before and not rolls
+                step = Fraction(0 if reset else value - before + (plain.modulus if rolls else 0))
+                found["resets"] += reset
                 price = next((seconds for since, seconds in reversed(plain.ideal) if since <= tick), None)
                 priced = price is not None and not bridged
                 cost = step * price if priced and price is not None else zero

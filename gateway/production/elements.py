@@ -49,7 +49,7 @@ NAMES: Final[Mapping[str, tuple[str, str]]] = {
     "ideal_good": ("s", "PRI * GQ of the same"),
     "ideal_startup": ("s", "PRI * SQ of scrap soon after a setup"),
     "energy": ("", "energy, in the unit of its counter"),
-    "resets": ("{event}", "falls of counters that are no rollovers"),
+    "resets": ("{event}", "falls of counters that are no rollovers: what was counted around each is not known"),
 }
 """UCUM unit and meaning by name."""
 

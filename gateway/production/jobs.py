@@ -116,7 +116,7 @@ def response(
     """Return the JobResponse of a job whose elements are known; `times` are StartTime and EndTime."""
     data = [_datum(name, found[element], _EACH) for name, element in _QUANTITIES.items()]
     data += [_datum(name, found[element], "SEC") for name, element in _TIMES.items()]
-    data.append(_datum("Energy", found["energy"], energy_unit))
+    data += [_datum("Energy", found["energy"], energy_unit), _datum("CounterResets", found["resets"], "C62")]
     oee = KPIS["oee"].of(found)
     data += [] if oee is None else [_datum("OEE", oee, "C62")]
     made = {

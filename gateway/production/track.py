@@ -53,9 +53,10 @@ NOTHING: Final = Track.of(())
 class Count:
     """A counter: what it counted in any range, falls corrected.
 
-    The step of a reading belongs to the time of that reading; the first reading of all has none. `falls` are the rows
-    that are less than the row before, `corrections` what their steps need, `resets` those of them that are no
-    rollovers; `bridges` are the rows before which nobody knew for a while.
+    The step of a reading belongs to the time of that reading; the first reading of all has none, nor has the first
+    after a reset: what a counter shows then may have been put there. `falls` are the rows that are less than the row
+    before, `corrections` what their steps need, `resets` those of them that are no rollovers; `bridges` are the rows
+    before which nobody knew for a while.
     """
 
     time: NDArray[np.int64]
@@ -77,7 +78,8 @@ class Count:
         before, after = value[falls - 1], value[falls]
         rolls = (before < modulus) & ((after - before) % max(modulus, 1) * _JUMP < modulus)
         corrections = [
-            Fraction(modulus if rolled else was) for rolled, was in zip(rolls.tolist(), before.tolist(), strict=True)
+            Fraction(modulus) if rolled else Fraction(was) - Fraction(is_)
+            for rolled, was, is_ in zip(rolls.tolist(), before.tolist(), after.tolist(), strict=True)
         ]
         return cls(track.time[rows], value, np.flatnonzero(np.diff(rows) > 1) + 1, falls, corrections, falls[~rolls])
 

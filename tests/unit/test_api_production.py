@@ -122,6 +122,18 @@ async def test_an_order_follows_the_counters_from_start_to_stop(office: Office) 
     assert float(data["ActualUnitDownTime"]) == 600
 
 
+async def test_a_counter_that_was_set_counts_nothing_and_the_response_says_so(office: Office) -> None:
+    await office.machine(0, 6, 50_000, 700)
+    await office.post("orders", ORDER)
+    await office.machine(60, 6, 50_040, 702)
+    await office.machine(120, 6, 1_500, 20)
+    await office.machine(180, 6, 1_530, 21)
+    office.clock.ns += 1
+    data = (await office.get("orders/JO-77")).json()["JobResponse"]["JobResponseData"]
+    told = {one["ID"]: one["Value"][0]["ValueString"] for one in data}
+    assert (told["ProducedQuantity"], told["ScrapQuantity"], told["CounterResets"]) == ("70", "3", "2")
+
+
 async def test_the_same_key_is_the_same_answer_and_another_wish_is_refused(office: Office) -> None:
     first, again = [await office.post("orders", ORDER, "same") for _ in range(2)]
     assert (first.status_code, first.json()) == (again.status_code, again.json())
