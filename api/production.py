@@ -14,7 +14,7 @@ from api.readings import span
 from api.writes import ERRORS, SmallJson
 from gateway.payload import timestamps
 from gateway.production.elements import NAMES, Elements
-from gateway.production.kpis import KPIS, LOSSES, kpis, losses
+from gateway.production.kpis import KPIS, LOSSES, kpis, losses, units
 
 
 class Why(Wish):
@@ -46,14 +46,17 @@ def router(plant: Plant) -> APIRouter:
         made, now = production(plant), plant.now_ns()
         scope = _scope(made, plant.site, scope)
         start_ns, end_ns = await _range(made, scope, (start, end), shift, order, now)
-        elements, until = await made.ask(made.elements, scope, start_ns, end_ns)
+        try:
+            elements, until = await made.ask(made.elements, scope, start_ns, end_ns)
+        except ValueError as error:
+            raise HTTPException(422, f"{error}; ask for the units one by one") from None
         begin, finish, known = timestamps(np.array([start_ns, end_ns, until]))
         return {
             "scope": scope,
             "start": begin,
             "end": finish,
             "known_until": known,
-            **_told(elements),
+            **_told(elements, made.energy_unit(scope)),
         }
 
     @routes.post("/downtime", operation_id="explain_stop")
@@ -105,10 +108,11 @@ async def _range(
     return span(given[0] or "-8h", given[1], now)
 
 
-def _told(elements: Elements) -> dict[str, Any]:
+def _told(elements: Elements, energy: str) -> dict[str, Any]:
+    unit_of = units(energy) | {name: unit for name, (unit, _) in NAMES.items()} | {"energy": energy}
     return {
         "kpis": {
-            name: _number(value) | {"unit": KPIS[name].unit, "formula": KPIS[name].formula}
+            name: _number(value) | {"unit": unit_of[name], "formula": KPIS[name].formula}
             for name, value in kpis(elements).items()
         },
         "losses": {
@@ -116,7 +120,7 @@ def _told(elements: Elements) -> dict[str, Any]:
             for name, value in losses(elements).items()
         },
         "elements": {
-            name: _number(value) | {"unit": NAMES[name][0], "meaning": NAMES[name][1]}
+            name: _number(value) | {"unit": unit_of[name], "meaning": NAMES[name][1]}
             for name, value in elements.items()
         },
     }

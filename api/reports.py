@@ -29,7 +29,7 @@ _ORDERS: Final = Table(
     "Orders",
     "ID",
     {
-        **dict.fromkeys(("ID", "Unit", "State", "JobState"), "string"),
+        **dict.fromkeys(("ID", "Unit", "State", "JobState", "EnergyUnit"), "string"),
         **dict.fromkeys(("StartTime", "EndTime", "ActualStartTime", "ActualEndTime"), "time"),
         **dict.fromkeys(("Priority", "PlannedQuantity", *_MADE, "OEE"), "number"),
     },
@@ -39,7 +39,7 @@ _KPIS: Final = Table(
     "Kpis",
     "Key",
     {
-        **dict.fromkeys(("Key", "Unit", "Shift"), "string"),
+        **dict.fromkeys(("Key", "Unit", "Shift", "EnergyUnit"), "string"),
         **dict.fromkeys(("Start", "End"), "time"),
         **dict.fromkeys((*KPIS, *NAMES), "number"),
     },
@@ -110,6 +110,7 @@ def _orders(made: Production) -> list[dict[str, Any]]:
             "Unit": job["unit"],
             "State": job["state"],
             "JobState": JOB_STATE[job["state"]],
+            "EnergyUnit": made.energy_unit(job["unit"]) if job["unit"] in made.units else None,
             "Priority": job["priority"],
             "StartTime": job["planned_begin"],
             "EndTime": job["planned_end"],
@@ -139,7 +140,8 @@ def _shifts(made: Production, start_ns: int, end_ns: int) -> list[dict[str, Any]
     for unit, shift, begin, end in turns:
         elements, _ = made.elements(unit.name, begin, end)
         numbers = {name: _float(value) for name, value in {**kpis(elements), **elements}.items()}
-        facts = {"Key": f"{unit.name}@{begin}", "Unit": unit.name, "Shift": shift, "Start": begin, "End": end}
+        facts = {"Key": f"{unit.name}@{begin}", "Unit": unit.name, "Shift": shift, "Start": begin, "End": end,
+                 "EnergyUnit": made.energy_unit(unit.name)}  # fmt: skip
         rows.append({**facts, **numbers})
     return rows
 

@@ -13,7 +13,7 @@ from gateway.contracts import Clock
 from gateway.mqtt import Message
 from gateway.payload import timestamps
 from gateway.production.desk import Desk
-from gateway.production.kpis import KPIS, kpis
+from gateway.production.kpis import KPIS, kpis, units
 from gateway.production.shifts import DAY_NS
 from gateway.production.unit import Unit
 
@@ -61,11 +61,12 @@ class Report:
             "elements": {name: float(amount) for name, amount in found.items()},
         }
         values = {name: None if value is None else float(value) for name, value in kpis(found).items()}
+        unit_of = units(self._desk.energy_unit(unit.name))
         known = values["coverage"] is not None and values["coverage"] >= _FULL and not found["resets"]
         said: list[tuple[str, Any, bytes]] = []
         for name, value in values.items():
             quality = "bad" if value is None else "good" if known else "uncertain"
-            body: dict[str, Any] = {"value": value, "timestamp": when, "quality": quality, "unit": KPIS[name].unit}
+            body: dict[str, Any] = {"value": value, "timestamp": when, "quality": quality, "unit": unit_of[name]}
             body |= {"evidence": evidence | {"formula": KPIS[name].formula}}
             said.append((self._topics.kpi(unit.asset, name), (value, quality), orjson.dumps(body)))
         job = self._desk.present(unit.name)

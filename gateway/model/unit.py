@@ -9,6 +9,7 @@ differences.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from typing import Final
 
@@ -59,6 +60,12 @@ class Unit:
         if self.dimension != other.dimension:
             raise ValueError("the units do not measure the same")
         return self.factor / other.factor, (self.offset - other.offset) / other.factor
+
+
+def ratio(code: str, other: str) -> Fraction:
+    """Return how many of the other unit one is, exact if both are so many SI units. Raises ValueError."""
+    unit(code).to(unit(other))
+    return Fraction(unit(code).factor) / Fraction(unit(other).factor)
 
 
 @lru_cache(maxsize=1024)

@@ -9,11 +9,13 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 from typing import Any, Final, TypeVar
 
 import numpy as np
 
 from gateway.contracts import Clock, Offload
+from gateway.model.unit import ratio
 from gateway.payload import timestamps
 from gateway.production import jobs
 from gateway.production.elements import Elements, elements, spans, total
@@ -68,8 +70,12 @@ class Desk:
         return found
 
     def elements(self, scope: str, start_ns: int, end_ns: int) -> tuple[dict[str, Any], int]:
-        """Return the elements of a unit or a line in a range, and until when they are known."""
-        parts = [elements(self._keeper.facts(unit, start_ns, end_ns), start_ns, end_ns) for unit in self.of(scope)]
+        """Return the elements of a unit or a line in a range, and until when they are known.
+
+        Energy is in `energy_unit`. Raises ValueError if that of two units cannot be added.
+        """
+        energy = self.energy_unit(scope)
+        parts = [self._elements(unit, start_ns, end_ns, energy) for unit in self.of(scope)]
         return total(parts), min(end_ns, self._keeper.known_ns)
 
     def shift(self, scope: str, time_ns: int, name: str = "") -> tuple[int, int, str] | None:
@@ -91,8 +97,8 @@ class Desk:
         return self._file.jobs()
 
     def made(self, job: Mapping[str, Any]) -> Elements:
-        """Return the elements of an order: those of its unit from its begin to its end."""
-        if job["begin"] is None:
+        """Return the elements of an order: those of its unit from its begin to its end; all 0 without unit or begin."""
+        if job["begin"] is None or job["unit"] not in self.units:
             return total(())
         return self.elements(job["unit"], job["begin"], job["end"] or self._clock.now_ns())[0]
 
@@ -100,6 +106,10 @@ class Desk:
         """Return the order that is on a unit, or else was last."""
         begun = [job for job in self._file.jobs(unit) if job["begin"] is not None]
         return max(begun, key=lambda job: (job["end"] is None, job["begin"]), default=None)
+
+    def energy_unit(self, scope: str) -> str:
+        """Return what the energy of a unit or a line is counted in (UCUM)."""
+        return next(filter(None, map(self._keeper.energy_unit, self.of(scope))), "")
 
     def times(self, job: Mapping[str, Any]) -> dict[str, str | None]:
         """Return when an order began and ended, as people write it."""
@@ -120,7 +130,11 @@ class Desk:
 
     def response(self, job: Mapping[str, Any]) -> dict[str, Any]:
         """Return the JobResponse of an order, as it is now."""
-        return jobs.response(job, self.made(job), "", self.times(job))
+        known, energy = None, ""
+        if job["begin"] is not None and job["unit"] in self.units:
+            known = min(job["end"] or self._clock.now_ns(), self._keeper.known_ns)
+            energy = self.energy_unit(job["unit"])
+        return jobs.response(job, self.made(job), energy, self.times(job), _written(known))
 
     def audit(self, after: int, rows_max: int) -> list[dict[str, Any]]:
         return self._file.audit(after, rows_max)
@@ -191,6 +205,17 @@ class Desk:
                 self._store(jobs.moved(job, "Run", now_ns), _SYSTEM, "Run")
 
     # --- how ----------------------------------------------------------------------------------
+
+    def _elements(self, unit: Unit, start_ns: int, end_ns: int, energy: str) -> dict[str, Fraction]:
+        found = elements(self._keeper.facts(unit, start_ns, end_ns), start_ns, end_ns)
+        own = self._keeper.energy_unit(unit)
+        if "energy" in unit.roles and own != energy:
+            try:
+                found["energy"] *= ratio(own, energy)
+            except ValueError as error:
+                text = f"energy of {unit.name} in {own or 'no unit'} is not to be added to some in {energy}: {error}"
+                raise ValueError(text) from error
+        return found
 
     def _follow(self, unit: Unit, known: Sequence[Mapping[str, Any]], now_ns: int) -> None:
         """Where the machine says which order it works on, that is when an order begins and ends."""

@@ -111,14 +111,15 @@ def next_to_run(jobs: Sequence[Mapping[str, Any]], now_ns: int) -> Mapping[str, 
 
 
 def response(
-    job: Mapping[str, Any], found: Elements, energy_unit: str, times: Mapping[str, str | None]
+    job: Mapping[str, Any], found: Elements, energy_unit: str, times: Mapping[str, str | None], known: str | None
 ) -> dict[str, Any]:
-    """Return the JobResponse of a job whose elements are known; `times` are StartTime and EndTime."""
+    """Return the JobResponse of a job whose elements are known until `known`; `times` are StartTime and EndTime."""
     data = [_datum(name, found[element], _EACH) for name, element in _QUANTITIES.items()]
     data += [_datum(name, found[element], "SEC") for name, element in _TIMES.items()]
     data += [_datum("Energy", found["energy"], energy_unit), _datum("CounterResets", found["resets"], "C62")]
     oee = KPIS["oee"].of(found)
     data += [] if oee is None else [_datum("OEE", oee, "C62")]
+    data += [] if known is None else [{"ID": "KnownUntil", "Value": [{"ValueString": known, "DataType": "dateTime"}]}]
     made = {
         "ID": "1",
         "MaterialDefinitionID": job["material"],

@@ -100,6 +100,11 @@ class Keeper:
         orders = [(job["begin"], job["end"] or last) for job in self._file.jobs(unit.name, first, last)]
         return unit.facts(rows, orders, self.known_ns)
 
+    def energy_unit(self, unit: Unit) -> str:
+        """Return the unit of the energy counter (UCUM), as the configuration or the device has it."""
+        path = unit.roles.get("energy")
+        return self._catalog[self._catalog.number(path)].unit if path else ""
+
     def said(self, unit: Unit, role: str, start_ns: int, end_ns: int) -> Track:
         """Return what the tag of a role said. Blocking, in the thread of the file."""
         path = unit.roles.get(role)

@@ -102,6 +102,11 @@ LOSSES: Final[Mapping[str, tuple[str, Callable[[Elements], Fraction]]]] = {
 """Meaning and amount [s] by name; together with PRI * GQ they are PBT."""
 
 
+def units(energy: str) -> dict[str, str]:
+    """Return the units of all KPIs (UCUM), where energy is counted in this one."""
+    return {name: energy + kpi.unit if name == "energy_per_unit" else kpi.unit for name, kpi in KPIS.items()}
+
+
 def kpis(found: Elements) -> dict[str, Fraction | None]:
     """Return all KPIs by name."""
     return {name: kpi.of(found) for name, kpi in KPIS.items()}

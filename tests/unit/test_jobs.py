@@ -101,7 +101,7 @@ def test_a_free_unit_takes_the_most_urgent_order_whose_time_has_come() -> None:
 def test_a_response_has_the_words_of_b2mml() -> None:
     made = {**total(()), "PQ": total(())["PQ"] + 980, "GQ": total(())["GQ"] + 950}
     told = response(
-        job(state=RUNNING, material=["SKU-9"], lots=["L-88"]), made, "kW.h", {"StartTime": "x", "EndTime": None}
+        job(state=RUNNING, material=["SKU-9"], lots=["L-88"]), made, "kW.h", {"StartTime": "x", "EndTime": None}, "y"
     )
     assert (told["ID"], told["JobOrderID"], told["JobState"], told["StartTime"]) == ("JR-JO-1", "JO-1", "Running", "x")
     assert "EndTime" not in told
@@ -110,4 +110,7 @@ def test_a_response_has_the_words_of_b2mml() -> None:
     assert material["Quantity"] == [{"QuantityString": "950", "DataType": "decimal", "UnitOfMeasure": "H87"}]
     data = {one["ID"]: one["Value"][0]["ValueString"] for one in told["JobResponseData"]}
     assert (data["ProducedQuantity"], data["GoodQuantity"]) == ("980", "950")
+    assert data["KnownUntil"] == "y"
+    energy = next(one["Value"][0] for one in told["JobResponseData"] if one["ID"] == "Energy")
+    assert energy == {"ValueString": "0", "DataType": "decimal", "UnitOfMeasure": "kW.h"}
     assert "OEE" not in data, "it is not defined without any time"
