@@ -41,6 +41,8 @@ lock:  ## resolve the lock files anew (needs uv)
 	uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header -o requirements.lock
 	uv pip compile -q pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header \
 	  -c requirements.lock -o requirements-dev.lock
+	uv pip compile -q examples/tryton/requirements.in --universal --python-version 3.11 --generate-hashes --no-header \
+	  -o examples/tryton/requirements.lock
 
 schema: .venv/run  ## write the JSON Schema of the configuration
 	$(BIN)/gateway check --schema > config/schema.json
