@@ -15,7 +15,14 @@ from gateway.production.jobs import Refused
 
 Time = Annotated[str, Query(description="2026-01-05T06:00:00Z, ms since 1970, now, or -1h")]
 Key = Annotated[
-    str, Header(alias="Idempotency-Key", max_length=200, description="a new one for every wish; the same does nothing")
+    str,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=200,
+        description="a new one for every wish, the same when you try again: that does nothing, and answers as before",
+        examples=["JO-77"],
+    ),
 ]
 
 _STATUS: Final = {"late": 422}
@@ -44,8 +51,6 @@ async def once(
     made: Production, request: Request, key: str, asked: Any, do: Callable[[str], dict[str, Any]]
 ) -> dict[str, Any]:
     """Do it once per key, in the name of whoever asks. Raises HTTPException, Refused."""
-    if not key:
-        raise HTTPException(400, "send Idempotency-Key: a new one for every wish, the same when you try again")
     who = getattr(request.state, "client", "")
     try:
         done = await made.ask(made.once, who, request.url.path, key, asked, lambda: do(who))

@@ -77,7 +77,7 @@ def router(plant: Plant) -> APIRouter:
         return JSONResponse(told, status, {"Location": f"/api/v1/orders/{id}"} if status == 201 else None)
 
     @routes.post("/orders", operation_id="post_order", status_code=201)
-    async def take(job: JobOrder, request: Request, key: Key = "") -> Response:
+    async def take(job: JobOrder, request: Request, key: Key) -> Response:
         """Take a JobOrder; the answer has its JobResponse. 409 if it is known or overlaps another, 422 if late."""
         order = _job(job, production(plant), plant)
         asked = job.model_dump(mode="json")
@@ -92,12 +92,12 @@ def router(plant: Plant) -> APIRouter:
             raise HTTPException(404, f"there is no order {id}") from None
 
     @routes.post("/orders/{id}/commands", operation_id="command_order")
-    async def command(id: OrderId, wish: Command, request: Request, key: Key = "") -> Response:
+    async def command(id: OrderId, wish: Command, request: Request, key: Key) -> Response:
         """Start, RevokeStart, Pause, Resume, Stop, Cancel, Abort or Clear an order; 409 if it cannot be done now."""
         return await done(request, key, id, wish.model_dump(), lambda made, who: made.command(id, wish.Command, who))
 
     @routes.post("/orders/{id}/materials", operation_id="consume_material")
-    async def consume(id: OrderId, material: Material, request: Request, key: Key = "") -> Response:
+    async def consume(id: OrderId, material: Material, request: Request, key: Key) -> Response:
         """Book a lot that an order has taken or made: MaterialActual of its JobResponse."""
         booked = material.model_dump(mode="json")
         return await done(request, key, id, booked, lambda made, who: made.consume(id, [booked], who))

@@ -66,12 +66,16 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
+    """422, but 400 for a header that is missing, as the draft of Idempotency-Key (-07) has it."""
     assert isinstance(error, RequestValidationError)
+    missing = any(one["type"] == "missing" and one["loc"][0] == "header" for one in error.errors())
     errors = [
         {"pointer": "#/" + "/".join(map(str, one["loc"])), "detail": one["msg"].removeprefix("Value error, ")}
         for one in error.errors()
     ]
-    return problem(422, "; ".join(f"{e['pointer'].rpartition('/')[2]}: {e['detail']}" for e in errors), errors)
+    return problem(
+        400 if missing else 422, "; ".join(f"{e['pointer'].rpartition('/')[2]}: {e['detail']}" for e in errors), errors
+    )
 
 
 async def _away(request: Request, error: Exception) -> JSONResponse:

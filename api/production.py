@@ -31,6 +31,12 @@ class Why(Wish):
 def router(plant: Plant) -> APIRouter:
     routes = APIRouter(prefix="/api/v1", tags=["production"], responses=ERRORS, route_class=SmallJson)
 
+    @routes.get("/units", operation_id="list_units")
+    async def units_of_the_plant() -> list[dict[str, Any]]:
+        """Return the work units: where each is, how it uses its time now, its shift (or day), and its order."""
+        made = production(plant)
+        return list(await made.ask(made.working))
+
     @routes.get("/kpis/{scope:path}", operation_id="get_kpis")
     async def kpi(
         scope: Annotated[str, Path(description="work unit, or path of a line")],
@@ -60,7 +66,7 @@ def router(plant: Plant) -> APIRouter:
         }
 
     @routes.post("/downtime", operation_id="explain_stop")
-    async def explain(why: Why, request: Request, key: Key = "") -> dict[str, Any]:
+    async def explain(why: Why, request: Request, key: Key) -> dict[str, Any]:
         """Say why a unit stood, in place of what the machine says. All stops: /api/v1/odata/Downtime."""
         made = production(plant)
         begin = moment(why.begin, plant, "begin")

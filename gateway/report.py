@@ -14,7 +14,6 @@ from gateway.mqtt import Message
 from gateway.payload import timestamps
 from gateway.production.desk import Desk
 from gateway.production.kpis import KPIS, kpis, units
-from gateway.production.shifts import DAY_NS
 from gateway.production.unit import Unit
 
 _FULL: Final = 0.999
@@ -49,15 +48,13 @@ class Report:
     def _said(self, unit: Unit) -> Sequence[tuple[str, Any, bytes]]:
         """Topic, what decides whether it is news, and message, of all KPIs of a unit and of its order."""
         now_ns = self._clock.now_ns()
-        shift = self._desk.shift(unit.name, now_ns)
-        start = shift[0] if shift is not None else now_ns // DAY_NS * DAY_NS
-        end = min(shift[1], now_ns) if shift is not None else now_ns
-        found, until = self._desk.elements(unit.name, start, end)
+        start, end, shift = self._desk.present(unit)
+        found, until = self._desk.elements(unit.name, start, min(end, now_ns))
         begin, when = timestamps(np.array([start, until]))
         evidence = {
             "start": begin,
             "end": when,
-            "shift": shift[2] if shift is not None else "",
+            "shift": shift,
             "elements": {name: float(amount) for name, amount in found.items()},
         }
         values = {name: None if value is None else float(value) for name, value in kpis(found).items()}
@@ -69,7 +66,7 @@ class Report:
             body: dict[str, Any] = {"value": value, "timestamp": when, "quality": quality, "unit": unit_of[name]}
             body |= {"evidence": evidence | {"formula": KPIS[name].formula}}
             said.append((self._topics.kpi(unit.asset, name), (value, quality), orjson.dumps(body)))
-        job = self._desk.present(unit.name)
+        job = self._desk.job_on(unit.name)
         if job is not None:
             answer = self._desk.response(job)
             said.append((self._topics.order(unit.asset), answer, orjson.dumps(answer)))

@@ -18,18 +18,16 @@ from gateway.contracts import Clock, Offload
 from gateway.model.unit import ratio
 from gateway.payload import timestamps
 from gateway.production import jobs
-from gateway.production.elements import Elements, elements, spans, total
+from gateway.production.elements import Elements, elements, total
 from gateway.production.file import ProductionFile, Writing
 from gateway.production.jobs import Refused
 from gateway.production.keeper import Keeper
 from gateway.production.shifts import DAY_NS
-from gateway.production.timeline import STOPS, Timeline, Use
+from gateway.production.stops import Stops
 from gateway.production.unit import Unit
 
 T = TypeVar("T")
 _DISPATCH_S: Final = 1.0
-_STOP_USES: Final = (*STOPS, Use.UNKNOWN, Use.SETUP)
-_WORDS: Final = {use: use.name.lower() for use in Use}
 _SYSTEM: Final = "gateway"
 
 
@@ -40,6 +38,7 @@ class Desk:
         self.units: Mapping[str, Unit] = keeper.units
         self.orders_taken = 0
         self._keeper = keeper
+        self._stops = Stops(keeper, file)
         self._file = file
         self._offload = offload
         self._clock = clock
@@ -85,9 +84,19 @@ class Desk:
         known = [turn for turn in turns if name in ("", turn.name) and turn.start_ns <= time_ns]
         return (known[-1].start_ns, known[-1].end_ns, known[-1].name) if known else None
 
+    def present(self, unit: Unit) -> tuple[int, int, str]:
+        """Return begin, end and name of the present or last shift of a unit; without shifts of the day (UTC)."""
+        now_ns = self._clock.now_ns()
+        day = now_ns // DAY_NS * DAY_NS
+        return self.shift(unit.name, now_ns) or (day, day + DAY_NS, "")
+
+    def working(self) -> list[dict[str, Any]]:
+        """Return what there is of each unit now: where it is, its state, its shift or day, and its order."""
+        return [self._working(unit) for unit in self.units.values()]
+
     def stops(self, scope: str, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
         """Return the stops that began in a range, by time: what, from when to when, and why."""
-        found = [stop for unit in self.of(scope) for stop in self._stops(unit, start_ns, end_ns)]
+        found = [stop for unit in self.of(scope) for stop in self._stops.of(unit, start_ns, end_ns)]
         return sorted(found, key=lambda stop: (stop["begin"], stop["unit"]))
 
     def order(self, id: str) -> dict[str, Any] | None:
@@ -102,7 +111,7 @@ class Desk:
             return total(())
         return self.elements(job["unit"], job["begin"], job["end"] or self._clock.now_ns())[0]
 
-    def present(self, unit: str) -> dict[str, Any] | None:
+    def job_on(self, unit: str) -> dict[str, Any] | None:
         """Return the order that is on a unit, or else was last."""
         begun = [job for job in self._file.jobs(unit) if job["begin"] is not None]
         return max(begun, key=lambda job: (job["end"] is None, job["begin"]), default=None)
@@ -146,14 +155,13 @@ class Desk:
     ) -> dict[str, Any] | None:
         """Do something once per key and return what came of it, then as now; None if the key asked something else."""
         fingerprint = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
-        known = self._file.answered(who, route, key) if key else None
+        known = self._file.answered(who, route, key)
         if known is not None:
             found: dict[str, Any] = json.loads(known[1])
             return found if known[0] == fingerprint else None
         with self._file.together():
             answer = do()
-            if key:
-                self._file.keep_answer(who, route, key, fingerprint, self._clock.now_ns(), json.dumps(answer))
+            self._file.keep_answer(who, route, key, fingerprint, self._clock.now_ns(), json.dumps(answer))
         return answer
 
     def take(self, job: Mapping[str, Any], who: str) -> dict[str, Any]:
@@ -185,7 +193,7 @@ class Desk:
 
     def explain(self, unit: str, begin_ns: int, code: str, text: str, who: str) -> dict[str, Any]:
         """Say why a unit stood. Raises KeyError if it did not stop then."""
-        stop = next((s for s in self._stops(self.units[unit], begin_ns, begin_ns + 1)), None)
+        stop = next((s for s in self._stops.of(self.units[unit], begin_ns, begin_ns + 1)), None)
         if stop is None:
             raise KeyError(f"{unit} did not stop then")
         now_ns = self._clock.now_ns()
@@ -205,6 +213,17 @@ class Desk:
                 self._store(jobs.moved(job, "Run", now_ns), _SYSTEM, "Run")
 
     # --- how ----------------------------------------------------------------------------------
+
+    def _working(self, unit: Unit) -> dict[str, Any]:
+        start, end, name = self.present(unit)
+        job = self.job_on(unit.name)
+        return {
+            "name": unit.name,
+            "asset": unit.asset,
+            "state": self._stops.now(unit),
+            "shift": {"name": name, "start": _written(start), "end": _written(end)},
+            "order": None if job is None else {"planned": job["quantity"], "response": self.response(job)},
+        }
 
     def _elements(self, unit: Unit, start_ns: int, end_ns: int, energy: str) -> dict[str, Fraction]:
         found = elements(self._keeper.facts(unit, start_ns, end_ns), start_ns, end_ns)
@@ -248,47 +267,6 @@ class Desk:
 
         self._file.write(job["changed"], who, what, change)
 
-    def _spans(self, unit: Unit, start_ns: int, end_ns: int) -> tuple[Timeline, int]:
-        """The timeline of a range, as far on as its last stop lasts, and until when that is known."""
-        known = max(self._keeper.known_ns, start_ns)
-        for until in (min(known, end_ns + DAY_NS), known):
-            line = spans(self._keeper.facts(unit, start_ns, until), start_ns, until)
-            if until == known or line.runs()[0][-1] >= end_ns:
-                return line, until
-        raise AssertionError("the second turn returns")
-
-    def _stops(self, unit: Unit, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
-        line, until = self._spans(unit, start_ns, end_ns)
-        begin, end, use = line.runs()
-        failed = line.failures(unit.minor_ns)
-        said = self._file.reasons(unit.name, start_ns, end_ns)
-        told = self._keeper.said(unit, "reason", start_ns, until)
-        found = []
-        for first, last, kind, broken in zip(begin.tolist(), end.tolist(), use.tolist(), failed.tolist(), strict=True):
-            if kind not in _STOP_USES or not start_ns <= first < end_ns:
-                continue
-            human = said.get(first, {})
-            found.append(
-                {
-                    "unit": unit.name,
-                    "begin": first,
-                    "end": last if last < until else None,
-                    "seconds": (min(last, until) - first) / 1e9,
-                    "kind": _WORDS[Use(kind)],
-                    "breakdown": bool(broken),
-                    "reason": human.get("code") or _told(told.time, told.value, first, last),
-                    "text": human.get("text", ""),
-                    "said_by": human.get("who", ""),
-                }
-            )
-        return found
-
 
 def _written(time_ns: int | None) -> str | None:
     return None if time_ns is None else timestamps(np.array([time_ns]))[0]
-
-
-def _told(time: Any, value: Any, begin_ns: int, end_ns: int) -> str:
-    """What the machine itself gave as a reason within a stop: the first thing it said, 0 being none."""
-    rows = slice(max(int(np.searchsorted(time, begin_ns, "right")) - 1, 0), int(np.searchsorted(time, end_ns)))
-    return next((str(said) for said in value[rows] if said not in (None, 0, "", "0")), "")

@@ -105,6 +105,11 @@ class Keeper:
         path = unit.roles.get("energy")
         return self._catalog[self._catalog.number(path)].unit if path else ""
 
+    def labels(self, unit: Unit, role: str) -> Mapping[int, str]:
+        """Return what the numbers of a role's tag are called."""
+        path = unit.roles.get(role)
+        return self._catalog[self._catalog.number(path)].labels if path else {}
+
     def said(self, unit: Unit, role: str, start_ns: int, end_ns: int) -> Track:
         """Return what the tag of a role said. Blocking, in the thread of the file."""
         path = unit.roles.get(role)

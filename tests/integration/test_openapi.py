@@ -43,13 +43,15 @@ SIGNALS = {
 
 @pytest.fixture(scope="module", params=["open", "token"])
 def gateway(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
-    """A gateway with readings and history, for all who reach it and for those who have a token."""
+    """A gateway with readings, history and a work unit, for all who reach it and for those who have a token."""
     folder = tmp_path_factory.mktemp(request.param)
     (folder / "token").write_text(TOKEN, encoding="utf-8")
     tokens = {"erp": {"token": f"${{file:{folder / 'token'}}}", "role": "engineer"}} if request.param == "token" else {}
     with pipeline.devices(2, 5) as ports:
         api = {"listen": "127.0.0.1:0", "tokens": tokens, "rate": 1000}
-        keys = plant(folder, ports, bus=None, api=api, signals=SIGNALS)
+        unit = {"asset": "hall/device0", "state": "v0", "standard": "running", "produced": "stamp", "energy": "v1"}
+        made = {"shifts": {"day": {"start": "06:00", "end": "22:00"}}, "units": {"filler": unit}}
+        keys = plant(folder, ports, bus=None, api=api, signals=SIGNALS, production=made)
         with running(write(folder / "plant.yaml", keys)) as one:
             one.until(lambda: bool(asked(one, "/api/v1/history/hall/device0/v0")["readings"]))
             yield one

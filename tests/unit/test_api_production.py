@@ -206,6 +206,15 @@ async def test_kpis_come_with_their_elements_as_rational_numbers(office: Office)
     assert (await office.get("kpis/mixer")).status_code == 404
 
 
+async def test_the_units_say_what_they_do_now(office: Office) -> None:
+    assert [one["state"] for one in (await office.get("units")).json()] == ["unknown"]
+    await day(office)
+    (unit,) = (await office.get("units")).json()
+    assert (unit["name"], unit["asset"], unit["state"]) == ("filler", ASSET, "producing")
+    assert unit["shift"] == {"name": "", "start": "2026-01-05T00:00:00.000000Z", "end": "2026-01-06T00:00:00.000000Z"}
+    assert (unit["order"]["planned"], unit["order"]["response"]["JobOrderID"]) == (950, "JO-77")
+
+
 async def test_an_operator_says_why_and_the_table_has_it(office: Office) -> None:
     await day(office)
     why = {"unit": "filler", "begin": "2026-01-05T06:30:00.000000Z", "code": "=LABEL", "text": "reel ran out"}
