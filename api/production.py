@@ -34,8 +34,8 @@ def router(plant: Plant) -> APIRouter:
     @routes.get("/units", operation_id="list_units")
     async def units_of_the_plant() -> list[dict[str, Any]]:
         """Return the work units: where each is, how it uses its time now, its shift (or day), and its order."""
-        made = production(plant)
-        return list(await made.ask(made.working))
+        made = plant.production
+        return [] if made is None else list(await made.ask(made.working))
 
     @routes.get("/kpis/{scope:path}", operation_id="get_kpis")
     async def kpi(

@@ -1,7 +1,8 @@
 /**
  * The live page put together: what the stream brings goes to the plant, and from there to the views.
  *
- *   gateway.js -> link.js -> plant.js -> tree.js, table.js, trend.js, alarms.js        status.js, upkeep.js ask themselves
+ *   gateway.js -> link.js -> plant.js -> tree.js, table.js, trend.js, alarms.js
+ *              status.js, upkeep.js, production.js ask by themselves
  *
  * Views know tags and assets and never each other. What the reader chooses in one of them goes into the address of the
  * page (choice.js), and from there to all.
@@ -14,6 +15,7 @@ import { inNextFrame } from "./frame.js";
 import { Gateway, GatewayError } from "./gateway.js";
 import { follow } from "./link.js";
 import { Plant } from "./plant.js";
+import { Production } from "./production.js";
 import { Recents } from "./recents.js";
 import { Status } from "./status.js";
 import { Table } from "./table.js";
@@ -30,6 +32,7 @@ const gateway = new Gateway();
 const recents = new Recents(gateway);
 const status = new Status(parts, gateway);
 const upkeep = new Upkeep(parts, gateway, (path) => choose(path));
+const production = new Production(parts, gateway);
 const tree = new Tree(parts.tree, (path) => choose(path));
 const alarms = new Alarms(parts, showAlarm);
 const show = (tag) => refine({ trend: [tag.path] });
@@ -132,6 +135,7 @@ function showChoice() {
     tree.select(asset);
     table.show(asset);
   }
+  production.show(asset.path, choice.range);
   table.pick(shownTags);
   trend.show(shownTags, choice.range);
 }
@@ -169,6 +173,7 @@ function tick() {
   status.tick();
   if (boot === null) return;
   upkeep.tick();
+  production.tick();
   table.tick();
   trend.tick();
   refresh();

@@ -103,6 +103,30 @@ export class Gateway {
     return this.#json("/api/v1/values");
   }
 
+  /** Return the work units, with what they do now; none where production is not configured. */
+  units() {
+    return this.#json("/api/v1/units");
+  }
+
+  /** Return the KPIs of a work unit over a range such as 10min, with what they are made of. */
+  kpis(unit, range) {
+    return this.#json(`/api/v1/kpis/${unit}?${new URLSearchParams({ start: `-${range}` })}`);
+  }
+
+  /** Return the latest stops of some work units in the last 8 hours, the newest first. */
+  async stops(units) {
+    const names = units.map((unit) => `'${unit}'`).join(",");
+    const asked = { start: "-8h", $filter: `Unit in (${names})`, $orderby: "Begin desc", $top: "8" };
+    return (await this.#json(`/api/v1/odata/Downtime?${new URLSearchParams(asked)}`)).value;
+  }
+
+  /** Say why a work unit stood. */
+  explain(unit, begin, code) {
+    const key = [...crypto.getRandomValues(new Uint32Array(4))].join("-");
+    const headers = { "Content-Type": "application/json", "Idempotency-Key": `"${key}"` };
+    return this.#ask("/api/v1/downtime", { method: "POST", headers, body: JSON.stringify({ unit, begin, code }) });
+  }
+
   /** Return the raw readings of a tag in [from, to), ms since 1970 UTC, oldest first. */
   async readings(path, from, to, signal) {
     const readings = [];

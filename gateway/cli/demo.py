@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -35,11 +35,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     args.data.mkdir(parents=True, exist_ok=True)
-    with _shop_floor(args.data / "truth.jsonl") as floor:
+    with _shop_floor(args.data / "truth.jsonl") as floor, ExitStack() as office:
         adapt = partial(_adapted, servers=floor["servers"], port=args.port, data=args.data)
         gateway = _process.build_once(shipped("demo.yaml"), adapt)
 
         def tell(ready: Ready) -> None:
+            office.enter_context(_office(ready.api))
             print(_process.ready_line(ready) if args.json else _welcome(ready, floor), flush=True)
 
         _process.run(gateway, duration_s=args.duration, ready=tell)
@@ -65,6 +66,17 @@ def _shop_floor(truth: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
         finally:
             simulators.terminate()
+
+
+@contextmanager
+def _office(api: str) -> Iterator[None]:
+    """Run the office that orders what the filler makes, as a process of its own."""
+    command = [sys.executable, "-m", "simulators.office", api, "filler"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as office:
+        try:
+            yield
+        finally:
+            office.terminate()
 
 
 def _adapted(config: Config, servers: dict[str, str], port: int, data: Path) -> Config:

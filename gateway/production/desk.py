@@ -29,6 +29,8 @@ from gateway.production.unit import Unit
 T = TypeVar("T")
 _DISPATCH_S: Final = 1.0
 _SYSTEM: Final = "gateway"
+_TOLD_NS: Final = 1_000
+"""Times are told in microseconds: a stop that began within one is meant by it."""
 
 
 class Desk:
@@ -193,13 +195,13 @@ class Desk:
 
     def explain(self, unit: str, begin_ns: int, code: str, text: str, who: str) -> dict[str, Any]:
         """Say why a unit stood. Raises KeyError if it did not stop then."""
-        stop = next((s for s in self._stops.of(self.units[unit], begin_ns, begin_ns + 1)), None)
+        stop = next((s for s in self._stops.of(self.units[unit], begin_ns, begin_ns + _TOLD_NS)), None)
         if stop is None:
             raise KeyError(f"{unit} did not stop then")
         now_ns = self._clock.now_ns()
         facts = {"code": code, "text": text, "who": who, "said": now_ns}
         what = {"subject": unit, "what": "reason", "begin": begin_ns, "before": stop["reason"], "after": code}
-        self._file.write(now_ns, who, what, lambda writing: writing.reason(unit, begin_ns, facts))
+        self._file.write(now_ns, who, what, lambda writing: writing.reason(unit, stop["begin"], facts))
         return {**stop, "reason": code, "text": text, "said_by": who}
 
     def dispatch(self) -> None:

@@ -1,4 +1,4 @@
-"""A small plant for the page to show: a press that speaks OPC UA, a meter that speaks Modbus, an alarm on the meter."""
+"""A small plant for the page to show: a press, which is a work unit, by OPC UA; a meter with an alarm by Modbus."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -65,5 +65,6 @@ def _config(folder: Path, press: OpcUaRig, meter: ModbusRig, port: int, api: dic
                 },
             },
         },
+        "production": {"units": {"press": {"asset": "forming/line2/press", "state": "state"}}},
         "signals": {"leak": {"type": "drift", "input": "utilities/meter/flow", "warm_up": 5, "on": 1}},
     }

@@ -6,13 +6,14 @@ The tests share one plant and leave it as they found it. What happens in trouble
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+import httpx
 import pytest
 import pytest_asyncio
 from asyncua import ua
 
 from tests.browser.chromium import Page, chromium
 from tests.browser.floor import Floor, floor
-from tests.browser.look import LEGEND, LIVE, PRESS, branch, cell, ink, part, text
+from tests.browser.look import LEGEND, LIVE, METER, PRESS, branch, cell, ink, part, text
 from tests.integration.process import alive
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -209,3 +210,24 @@ async def test_colours_are_legible_in_both_schemes(look: Look) -> None:
         assert {name: x for name, x in (await page.run(contrast % words)).items() if x < 4.5} == {}
         assert {name: x for name, x in (await page.run(contrast % lines)).items() if x < 3} == {}
     assert len(backgrounds) == 2
+
+
+async def test_a_work_unit_shows_its_order_and_takes_the_reason_of_a_stop(plant: Floor, look: Look) -> None:
+    made = [{"MaterialDefinitionID": ["door"], "Quantity": [{"QuantityString": "40"}]}]
+    order = {"ID": "JO-1", "HierarchyScope": {"EquipmentID": "press"}, "Command": "Start", "MaterialRequirement": made}
+    page = await look(PRESS)
+    async with httpx.AsyncClient(base_url=f"{plant.url}/api/v1") as http:
+        for path, wish in (("orders", order), ("orders/JO-1/commands", {"Command": "Stop"})):
+            answer = await http.post(path, json=wish, headers={"Idempotency-Key": path})
+            assert answer.is_success, answer.text
+        await page.until(f"{part('order')}?.textContent === 'JO-1' && {text('orderstate')} === 'completed'")
+        row = "document.querySelector('[data-part=units] tr').innerText.split(/\\s+/).join(' ')"
+        assert (await page.run(row)).startswith("press down JO-1 completed 0 of 40 good, 0 scrap ")
+        for figure in ("availability", "coverage"):
+            assert re.fullmatch(r"\d+\.\d %", await page.run(text(figure)))
+        await page.run(f"{part('code')}.value = 'TOOL-BROKEN'; {part('code')}.form.requestSubmit()")
+        await page.until(f"{text('said')} === 'saved'")
+        stops = (await http.get("odata/Downtime")).json()["value"]
+    assert [(stop["Kind"], stop["Reason"]) for stop in stops if stop["End"] is None] == [("down", "TOOL-BROKEN")]
+    await look(METER)
+    await page.until(f"{part('production')}.hidden")

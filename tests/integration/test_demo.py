@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import orjson
@@ -37,6 +38,9 @@ def test_the_demonstration_lives_within_seconds_and_ends_with_a_summary(tmp_path
         waiting = {name: path for name, path in waiting.items() if not good(path)}
         time.sleep(0.1)
     assert not waiting
+    while (order := ordered(ready["api"])).get("JobState") != "Running" and time.monotonic() < end:
+        time.sleep(0.1)
+    assert order["JobState"] == "Running", "the office has ordered what the filler makes"
     assert "<title>" in httpx.get(ready["api"] + "/", timeout=10).text
     port = ready["mqtt"].rpartition(":")[2]
     for path in (BOTH["OPC UA"], BOTH["Modbus"]):
@@ -47,6 +51,12 @@ def test_the_demonstration_lives_within_seconds_and_ends_with_a_summary(tmp_path
     assert demo.returncode == 0, summary
     assert re.search(r"filler +\d+ +1 +up", summary)
     assert re.search(r"\d+ records in the journal, 0 lost; \d+ messages published", summary)
+
+
+def ordered(api: str) -> dict[str, Any]:
+    """The response to the order that the filler works on."""
+    filler = next(unit for unit in httpx.get(f"{api}/api/v1/units", timeout=10).json() if unit["name"] == "filler")
+    return dict((filler["order"] or {}).get("response", {}))
 
 
 def test_the_bench_measures_every_stage_and_loses_nothing() -> None:

@@ -64,6 +64,10 @@ class Office:
     async def machine(self, second: int, state: int, processed: int, rejected: int) -> None:
         """Say how the machine is so many seconds after the beginning, which is now then."""
         self.clock.ns = EPOCH_NS + second * SECOND_NS
+        await self.tell(state, processed, rejected)
+
+    async def tell(self, state: int, processed: int, rejected: int) -> None:
+        """Say how the machine is now."""
         self._records += 1
         batch = Batch.of([0, 1, 2], self.clock.ns, np.array([state, processed, rejected]))
         await self._keeper.write([Record(self._records, 0, 1, self._records, self.clock.ns, (batch,))])
@@ -231,6 +235,16 @@ async def test_an_operator_says_why_and_the_table_has_it(office: Office) -> None
     assert (row["Kind"], row["Reason"], row["SaidBy"]) == ("failure", "=LABEL", "erp")
     lines = list(csv.reader(io.StringIO((await office.get(f"{asked}&$select=Unit,Reason&$format=csv")).text)))
     assert lines == [["Unit", "Reason"], ["filler", "'=LABEL"]], "no formula for a spreadsheet"
+
+
+async def test_a_stop_may_begin_within_a_microsecond(office: Office) -> None:
+    await office.machine(0, 6, 1_000, 10)
+    office.clock.ns += 700  # an OPC UA server has times of 100 ns
+    await office.tell(9, 1_000, 10)
+    why = {"unit": "filler", "begin": "2026-01-05T06:00:00.000000Z", "code": "JAM"}
+    assert (await office.post("downtime", why)).status_code == 200
+    (row,) = (await office.get("odata/Downtime?start=2026-01-05T06:00:00Z&end=2026-01-05T07:00:00Z")).json()["value"]
+    assert (row["Begin"], row["Reason"]) == (why["begin"], "JAM")
 
 
 async def test_pages_of_a_table_have_every_row_once(office: Office) -> None:
