@@ -383,7 +383,7 @@ BUGS = [
     ),
     Planted(
         "the last event is told once more when the device falls silent",
-        "gateway/bus/events.py", " & (batch.quality != _SILENT)", "",
+        "gateway/cloudevents.py", " & (batch.quality != _SILENT)", "",
         "tests/unit/test_bus_events.py",
     ),
     Planted(

@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 import numpy as np
 import orjson
 
-from gateway.bus.events import event_messages, event_tags
+from gateway.bus.events import event_messages
 from gateway.bus.topics import Topics
+from gateway.cloudevents import event_tags
 from gateway.contracts import Clock
 from gateway.model import Catalog, Record
 from gateway.mqtt import PLAIN, Access, Hear, Message, Mqtt, TooLarge, connect

@@ -5,8 +5,9 @@ from typing import Any
 
 import orjson
 
-from gateway.bus.events import alarm_name, event_messages, event_tags
+from gateway.bus.events import alarm_name, event_messages
 from gateway.bus.topics import Topics
+from gateway.cloudevents import event_tags
 from gateway.model import Batch, Catalog, Record, Tag
 from gateway.model.batch import objects
 
@@ -36,6 +37,10 @@ def test_an_event_is_a_cloud_event_that_is_not_retained() -> None:
     identity = {"id": "gw1-7-1234-1", "source": "acme/test/filler/alarms", "type": "ua-event", "specversion": "1.0"}
     told = identity | {"time": TIME, "subject": "Door", "datacontenttype": "application/json", "data": data}
     assert published(event) == [("uns/acme/test/filler/_event", told, False)]
+
+
+def test_a_name_that_is_no_unicode_stops_nothing() -> None:
+    assert published({"SourceName": "Door\ud800"})[0][1]["subject"] == "Door?"
 
 
 def test_an_event_of_a_condition_is_also_its_state() -> None:
