@@ -98,7 +98,7 @@ class Stores:
     def _open_ratings(self, path: Path) -> Ratings:
         file = RatingsFile(path)
         self._resources.callback(file.close)
-        return Ratings(file, self._threads("ratings"), self.catalog, self._clock)
+        return Ratings(file, self.threads("ratings"), self.catalog, self._clock)
 
     def _open_history(self, config: Config) -> tuple[History | None, Historian | None, AnswerKeeper | None]:
         keys = config.historian
