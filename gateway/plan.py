@@ -194,6 +194,7 @@ _WATCHED = {
     "input": ("tag", "asset/tag"),
     "speed": ("tag", "asset/tag"),
     "asset": ("asset", "that of a device"),
+    "when": ("tag", "tags of the asset of its input"),
     "tags": ("tag", "names of its tags"),
 }
 """What a signal watches: what it must be and how it is written, by key."""
@@ -241,8 +242,11 @@ def _at_site(keys: Any, site: str) -> Any:
 def _lacking(keys: Any, catalog: Catalog, assets: Collection[str]) -> list[tuple[str, str]]:
     """What a signal watches and is not there, by the key that names it: a path, or an asset or tags of it."""
     if hasattr(keys, "input"):
-        paths = {key: getattr(keys, key, None) for key in ("input", "speed")}
-        return [(key, path) for key, path in paths.items() if isinstance(path, str) and path not in catalog]
+        paths = [(key, path) for key in ("input", "speed") if isinstance(path := getattr(keys, key, None), str)]
+        if keys.input in catalog:
+            asset = catalog[catalog.number(keys.input)].asset
+            paths += [("when", f"{asset}/{name}") for name in getattr(keys, "beside", ())]
+        return [(key, path) for key, path in paths if path not in catalog]
     if keys.asset not in assets:
         return [("asset", keys.asset)]
     return [("tags", path) for name in keys.watched if (path := f"{keys.asset}/{name}") not in catalog]

@@ -175,7 +175,8 @@ class SignalModule(Protocol):
     """pydantic model of the keys that a signal of this kind has in the configuration.
 
     `input` is the path of a tag, and so is `speed` if it is a text; a kind that watches several has `asset` and
-    `tags` instead, and a property `watched`: the names of those tags of the asset that there have to be.
+    `tags` instead, and a property `watched`: the names of those tags of the asset that there have to be. One with
+    `input` may have a property `beside`: the names of further tags of the asset of its input.
     """
 
     def outputs(self, name: str, options: Any, asset: str, /) -> Mapping[str, Tag]:

@@ -2,27 +2,17 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from gateway.model import Batch, Catalog, Kind, Quality, Tag
 from gateway.model.batch import objects
-from gateway.signals._expression import Expression
+from gateway.signals._gate import Formula, Gate, named
 from gateway.signals._options import Seconds, Watching
 from gateway.signals._ticks import Ticks
-
-
-def _formula(text: str) -> str:
-    if text:
-        Expression(text)
-    return text
-
-
-Formula = Annotated[str, AfterValidator(_formula)]
-"""A formula, or nothing."""
 
 DAY_NS: Final = 86_400 * 10**9
 _SHARE_MIN: Final = 0.05
@@ -43,7 +33,7 @@ class AssetOptions(Watching):
     @property
     def beside(self) -> Sequence[str]:
         """Names of tags that are not watched, but needed to judge those that are."""
-        return Expression(self.when).names if self.when else []
+        return named(self.when)
 
     @property
     def watched(self) -> Sequence[str]:
@@ -284,24 +274,3 @@ class AssetSignal:
         least = min(_SHARE_MIN, 0.5 * float(shares.max()))
         order = [int(i) for i in np.argsort(-shares, kind="stable") if shares[i] >= least]
         return {self._rows.names[i]: round(float(shares[i]), 3) for i in order}
-
-
-class Gate:
-    """Whether a machine runs and has settled, by a formula of columns of a row."""
-
-    def __init__(self, when: str, names: Sequence[str], settle: int) -> None:
-        self._expression = Expression(when)
-        self._places = [names.index(name) for name in self._expression.names]
-        self._settle = settle
-        self._up = 0
-
-    @property
-    def runs(self) -> bool:
-        return self._up > 0
-
-    def open(self, row: NDArray[np.float64]) -> bool:
-        values = row[self._places]
-        columns = dict(zip(self._expression.names, values[:, None], strict=True))
-        runs = not np.isnan(values).any() and bool(self._expression(columns)[0])
-        self._up = self._up + 1 if runs else 0
-        return self._up > self._settle

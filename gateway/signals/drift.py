@@ -13,7 +13,7 @@ A deviation counts as at most ten times `limit`, so that the alarm ends soon aft
 `level` and `sigma` are learned from the first `warm_up` readings: median and 1.4826 x median absolute deviation, so
 that a few outliers do not spoil them. The alarm comes when z stays beyond `limit` for `on` readings and goes when it
 stays within half of it for `off`, so it neither flickers nor latches.
-Only good readings count; nothing else teaches, raises or clears.
+Only good readings count, with `when` only those that come while it is true; nothing else teaches, raises or clears.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.model import Batch, Catalog, Kind, Quality, Tag
+from gateway.signals._gate import Formula, Running, named
 
 _MAD_TO_SIGMA: Final = 1.4826  # of a normal distribution
 _FARTHEST: Final = 10.0
@@ -42,6 +43,14 @@ class Options(BaseModel):
     limit: float = Field(default=6.0, gt=0, description="alarm beyond so many standard deviations")
     on: int = Field(default=3, ge=1, description="readings beyond the limit that raise the alarm")
     off: int = Field(default=10, ge=1, description="readings within half the limit that clear it")
+    when: Formula = Field(
+        default="", description="formula of tags of the same asset: only while it is true readings count"
+    )
+
+    @property
+    def beside(self) -> Sequence[str]:
+        """Names of tags of the same asset that say whether readings count."""
+        return named(self.when)
 
 
 def outputs(name: str, options: Options, asset: str) -> Mapping[str, Tag]:
@@ -53,14 +62,15 @@ def outputs(name: str, options: Options, asset: str) -> Mapping[str, Tag]:
 
 
 def signal(options: Options, outputs: Mapping[str, int], catalog: Catalog) -> "Drift":
-    return Drift(catalog.number(options.input), options, outputs)
+    return Drift(Running(options.when, catalog.number(options.input), catalog), options, outputs)
 
 
 class Drift:
     """Watches one tag; gives z and its ratio with every good reading after the warm-up, the alarm when it changes."""
 
-    def __init__(self, watched: int, options: Options, outputs: Mapping[str, int]) -> None:
-        self.inputs = np.array([watched], dtype=np.uint32)
+    def __init__(self, running: Running, options: Options, outputs: Mapping[str, int]) -> None:
+        self.inputs = running.inputs
+        self._running = running
         self._options = options
         self._outputs = outputs
         self._learned: list[float] = []
@@ -74,7 +84,8 @@ class Drift:
     def update(self, batch: Batch) -> Sequence[Batch]:
         if batch.kind is Kind.OBJECT:
             return ()
-        good = batch.where(batch.good & np.isfinite(batch.value))
+        counts = self._running.take(batch)
+        good = counts.where(counts.good & np.isfinite(counts.value))
         x, time = good.value.astype(np.float64), good.time
         taught = self._learn(x)
         x, time = x[taught:], time[taught:]

@@ -29,8 +29,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.model import Batch, Catalog, Quality, Tag
 from gateway.model.batch import objects
-from gateway.signals._asset import Formula, Gate
-from gateway.signals._expression import Expression
+from gateway.signals._gate import Formula, Gate, named
 from gateway.signals._members import Member, Members
 from gateway.signals._times import moment
 
@@ -53,7 +52,7 @@ class Options(BaseModel):
 
     @property
     def watched(self) -> Sequence[str]:
-        return [*(f"_alarm/{name}" for name in self.signals), *(Expression(self.when).names if self.when else ())]
+        return [*(f"_alarm/{name}" for name in self.signals), *named(self.when)]
 
 
 def outputs(name: str, options: Options, asset: str) -> Mapping[str, Tag]:
@@ -75,7 +74,7 @@ class Health:
 
     def __init__(self, options: Options, outputs: Mapping[str, int], catalog: Catalog) -> None:
         self._members = Members(options.asset, options.signals, catalog)
-        names = Expression(options.when).names if options.when else []
+        names = named(options.when)
         self._beside = [catalog.number(f"{options.asset}/{name}") for name in names]
         self._values = np.full(len(names), np.nan)
         self._gate = Gate(options.when, names, 0) if options.when else None

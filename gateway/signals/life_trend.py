@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gateway.model import Batch, Catalog, Kind, Tag
 from gateway.signals import _life
+from gateway.signals._gate import Formula, Running, named
 from gateway.signals._options import Seconds
 from gateway.signals._prognosis.trend import LEAST, crossing
 from gateway.signals._times import in_a_row
@@ -41,6 +42,14 @@ class Options(BaseModel):
     shape: Literal["linear", "exponential"] = Field(default="linear", description="how it wears")
     step: Seconds = Field(default=3600.0, ge=1, description="length of time of which one mean is taken")
     points: int = Field(default=60, ge=LEAST, le=1000, description="means that a trend is read off, at most")
+    when: Formula = Field(
+        default="", description="formula of tags of the same asset: only while it is true readings count"
+    )
+
+    @property
+    def beside(self) -> Sequence[str]:
+        """Names of tags of the same asset that say whether readings count."""
+        return named(self.when)
 
     @model_validator(mode="after")
     def _has_a_logarithm(self) -> "Options":
@@ -54,14 +63,16 @@ def outputs(name: str, options: Options, asset: str) -> Mapping[str, Tag]:
 
 
 def signal(options: Options, outputs: Mapping[str, int], catalog: Catalog) -> "LifeByTrend":
-    return LifeByTrend(catalog.number(options.input), options, _life.Told(outputs))
+    running = Running(options.when, catalog.number(options.input), catalog)
+    return LifeByTrend(running, options, _life.Told(outputs))
 
 
 class LifeByTrend:
     """The means of the last steps, and that of the one which goes on."""
 
-    def __init__(self, watched: int, options: Options, told: _life.Told) -> None:
-        self.inputs = np.array([watched], np.uint32)
+    def __init__(self, running: Running, options: Options, told: _life.Told) -> None:
+        self.inputs = running.inputs
+        self._running = running
         self._options = options
         self._told = told
         self._step_ns = int(options.step * 1e9)
@@ -78,7 +89,10 @@ class LifeByTrend:
         """Take readings; those that are bad or come for a step that is over count for nothing."""
         if batch.kind is Kind.OBJECT:
             return ()
-        good = batch.where(batch.good & np.isfinite(batch.value))
+        counts = self._running.take(batch)
+        return self._taken(counts.where(counts.good & np.isfinite(counts.value)))
+
+    def _taken(self, good: Batch) -> Sequence[Batch]:
         if not len(good):
             return ()
         end = self._set_back(good.time // self._step_ns)
@@ -86,7 +100,7 @@ class LifeByTrend:
             return self._take(good)
         before = self._take(good.take(np.arange(end)))
         self._begin()
-        return [*before, *self.update(good.take(np.arange(end, len(good))))]
+        return [*before, *self._taken(good.take(np.arange(end, len(good))))]
 
     def _set_back(self, step: NDArray[np.int64]) -> int | None:
         """The row at which it is clear that the clock was set back, or had been ahead; None if neither."""

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.model import Batch, Kind
+from gateway.model import Batch, Catalog, Kind, Tag
+from gateway.signals._gate import Running
 from gateway.signals.drift import Drift, Options
 
 WATCHED, Z, ALARM = 3, 7, 8
@@ -22,7 +23,12 @@ Output = tuple[list[tuple[int, float]], list[tuple[int, bool]]]
 
 
 def drift(**keys: Any) -> Drift:
-    return Drift(WATCHED, Options(input="plant/x", **keys), OUTPUTS)
+    return watching(Options(input="plant/x", **keys))
+
+
+def watching(options: Options) -> Drift:
+    catalog = Catalog(Tag("plant", f"x{number}") for number in range(WATCHED + 1))
+    return Drift(Running("", WATCHED, catalog), options, OUTPUTS)
 
 
 def told(batches: Sequence[Batch]) -> Output:
@@ -91,7 +97,7 @@ def readings(draw: st.DrawFn) -> tuple[list[float], list[int]]:
 @given(readings(), OPTIONS)
 def test_matches_a_plain_loop(drawn: tuple[list[float], list[int]], options: Options) -> None:
     x, quality = drawn
-    z, alarm = told(Drift(WATCHED, options, OUTPUTS).update(batch(x, quality)))
+    z, alarm = told(watching(options).update(batch(x, quality)))
     wanted_z, wanted_alarm = by_hand(x, quality, options)
     assert [time for time, _ in z] == [time for time, _ in wanted_z]
     assert [size for _, size in z] == pytest.approx([size for _, size in wanted_z], rel=1e-9, abs=1e-9)
@@ -110,7 +116,7 @@ def test_cutting_readings_into_batches_changes_nothing(
 ) -> None:
     whole = batch(*drawn)
     bounds = [0, *sorted(cut for cut in cuts if cut < len(whole)), len(whole)]
-    one, other = (Drift(WATCHED, options, OUTPUTS) for _ in range(2))
+    one, other = (watching(options) for _ in range(2))
     pieces = [other.update(whole.take(np.arange(a, b))) for a, b in itertools.pairwise(bounds)]
     assert told([b for piece in pieces for b in piece]) == told(one.update(whole))
 
@@ -121,7 +127,7 @@ def test_what_is_not_good_teaches_raises_and_clears_nothing(
     drawn: tuple[list[float], list[int]], options: Options
 ) -> None:
     whole = batch(*drawn)
-    one, other = (Drift(WATCHED, options, OUTPUTS) for _ in range(2))
+    one, other = (watching(options) for _ in range(2))
     only_good = whole.where(whole.good & np.isfinite(whole.value))
     assert told(one.update(whole)) == told(other.update(only_good))
 

@@ -1,6 +1,7 @@
 """A machine that is off teaches nothing and raises nothing: what it does then makes no bit of a difference."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from gateway.model import Batch, Catalog, Quality, Tag
 from gateway.plugins import signal_kinds
 from gateway.recall import Built, packed
+from gateway.signals._gate import Running
 
 S = 1_000_000_000
 ASSET = "plant/pump"
@@ -91,6 +93,61 @@ def test_what_is_learned_is_the_same_bit_for_bit_with_and_without_the_times_at_w
     assert stopped.learned == never.learned
     assert stopped.ratios == never.ratios
     assert [state for _, state in stopped.alarms] == [state for _, state in never.alarms]
+
+
+OF_A_TAG: dict[str, dict[str, Any]] = {
+    "drift": {"warm_up": 20, "on": 1},
+    "life_trend": {"limit": 60.0, "step": 10, "points": 30},
+}
+CUTS = st.sets(st.integers(1, 2000), max_size=8)
+
+
+@pytest.mark.parametrize("kind", OF_A_TAG)
+@settings(deadline=None, max_examples=15)
+@given(PERIODS, st.booleans(), CUTS, st.integers(0, 99))
+def test_a_tag_is_judged_by_the_readings_of_a_running_machine_however_they_come(
+    kind: str, periods: list[tuple[int, int, float]], bad: bool, cuts: set[int], seed: int
+) -> None:
+    """Each reading beside one of the speed; one signal is told nothing of what comes while it is off."""
+    chance = np.random.default_rng(seed)
+    found: list[tuple[int, int, float, int]] = []
+    for n, days, absurd in [*periods, (400, 1, 0.0)]:
+        for value, speed in [(np.nan, ON)] * n + [(absurd, OFF)] * days * DAY:
+            at = len(found) * S
+            said = 20 + at / S / 100 + chance.normal(0, 0.2) if speed == ON else value
+            quality = Quality.BAD_NO_COMMUNICATION if bad and speed == OFF else Quality.GOOD
+            found += [(1, at, speed, Quality.GOOD), (0, at, said, quality)]
+    whole = Batch.of(*(np.array(column) for column in zip(*found, strict=True)))
+    ran = whole.where(np.repeat([speed == ON for _, _, speed, _ in found[::2]], 2))
+    stopped, never = of_a_tag(kind), of_a_tag(kind)
+    edges = sorted({0, len(whole), *(cut for cut in cuts if cut < len(whole))})
+    told = [b for a, z in pairwise(edges) for b in stopped.update(whole.take(np.arange(a, z)))]
+    expected = never.update(ran)
+    assert rows(told) == rows(expected)
+    assert rows(expected)
+
+
+def of_a_tag(kind: str) -> Any:
+    catalog = Catalog([Tag(ASSET, "flow"), Tag(ASSET, "speed")])
+    module = signal_kinds()[kind]
+    options = module.Options(input=f"{ASSET}/flow", when="speed > 10", **OF_A_TAG[kind])
+    outputs = {role: catalog.add(tag) for role, tag in module.outputs("x", options, ASSET).items()}
+    return module.signal(options, outputs, catalog)
+
+
+def rows(batches: Sequence[Batch]) -> list[tuple[int, int, str]]:
+    columns = ((b.tag.tolist(), b.time.tolist(), map(repr, b.value.tolist())) for b in batches)
+    return sorted(row for column in columns for row in zip(*column, strict=True))
+
+
+def test_a_speed_that_nobody_knows_is_no_running_machine() -> None:
+    running = Running("speed > 10", 0, Catalog([Tag(ASSET, "flow"), Tag(ASSET, "speed")]))
+    tags, bad = [0, 1, 0, 0, 1, 0, 1, 0], Quality.BAD_NO_COMMUNICATION
+    said = Batch.of(tags, 0, [1.0, ON, 2.0, 3.0, ON, 4.0, OFF, 5.0], [0, 0, 0, 0, bad, 0, 0, 0])
+    assert running.take(said).value.tolist() == [2.0, 3.0]
+    assert running.take(Batch.of([0], 0, [6.0])).value.tolist() == []
+    assert running.take(Batch.of([1, 0], 0, [ON, 7.0])).value.tolist() == [7.0]
+    assert running.take(Batch.of([0], 0, [8.0])).value.tolist() == [8.0]
 
 
 @pytest.mark.parametrize("kind", OPTIONS)

@@ -52,10 +52,14 @@ def demonstration(seed: int, until_min: float) -> Run:
     plant, run = Plant(file, seed), Run()
     catalog, chain = signals()
     waveform = catalog.number(f"{PUMP}/vibration/waveform")
-    alarm = catalog.number(f"{PUMP}/_alarm/bearing_drift")
+    speed, alarm = (catalog.number(f"{PUMP}/{name}") for name in ("speed", "_alarm/bearing_drift"))
     while plant.now_s < until_min * 60:
         plant.run(SNAPSHOT_S * file.accelerate)
-        pending = [Batch.of([waveform], round(plant.now_s * 1e9), objects([plant.waveform().astype(np.float64)]))]
+        now_ns = round(plant.now_s * 1e9)
+        pending = [
+            Batch.of([speed], now_ns, [float(plant.measure()["pump/speed"])]),
+            Batch.of([waveform], now_ns, objects([plant.waveform().astype(np.float64)])),
+        ]
         for signal in chain:
             for batch in list(pending):
                 mine = batch.where(np.isin(batch.tag, signal.inputs))

@@ -171,6 +171,12 @@ def test_an_asset_that_is_none_and_a_tag_that_it_has_not_are_told(planned: Plann
     assert other[1] == "signals.y.tags is no tag: utilities/pump1/flow"
 
 
+def test_a_tag_that_says_when_a_machine_runs_and_is_none_is_told(planned: Planned) -> None:
+    text = PUMP + 'signals:\n  x: {type: drift, input: utilities/pump1/pressure, when: "stat > 0"}\n'
+    (one,) = findings(planned, text)
+    assert one[1:] == ("signals.x.when is no tag: utilities/pump1/stat", "did you mean utilities/pump1/state?")
+
+
 def test_a_tag_that_was_once_configured_is_no_input(planned: Planned) -> None:
     catalog = Catalog()
     catalog.reserve("acme/dresden/utilities/pump1", "gone")
