@@ -15,7 +15,7 @@ import numpy as np
 
 from api.browse import moment
 from api.plant import Plant
-from gateway.model import Catalog, Tag
+from gateway.model import Catalog
 from gateway.model.quality import good
 from gateway.model.tag import EVENT
 
@@ -27,7 +27,7 @@ _SETTLED_NS: Final = 60_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What is told of an asset; the names are those of the signals. `tags` has the numbers of its tags, by name."""
+    """What is told of an asset; names are those of signals. `tags` has the numbers of what they derive, by name."""
 
     asset: str
     tags: Mapping[str, int]
@@ -40,9 +40,12 @@ class Machine:
         names = (f"{_MAINTENANCE}{signal}_{role}", *((f"{_MAINTENANCE}{signal}",) if role == "ratio" else ()))
         return next((name for name in names if name in self.tags), "")
 
-    def measured(self, name: str) -> str:
-        """Return the name of the tag that a cause names; empty if it is none of this asset."""
-        return next((one for one in (name, f"{_MAINTENANCE}{name}") if one in self.tags), "")
+    @property
+    def told(self) -> Sequence[str]:
+        """The names of the tags that say how it is."""
+        health = [name for one in self.healths for name in (one, f"{one}_state", f"{one}_status", f"{one}_cause")]
+        life = [f"{one}_{role}" for one in self.lives for role in ("rul", "low", "high", "basis")]
+        return [f"{_MAINTENANCE}{name}" for name in (*health, *life)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +77,34 @@ class Conditions:
         return self._machines
 
     async def latest(self, machine: Machine, names: Iterable[str]) -> dict[str, Reading]:
-        """Return the latest readings of tags of a machine, by name, as far as there are any.
+        """Return the latest readings of tags of a machine, by name, as far as there are any."""
+        numbers = {name: machine.tags[name] for name in names if name in machine.tags}
+        found = await self._read(numbers.values())
+        return {name: found[number] for name, number in numbers.items() if number in found}
+
+    async def of(self, machines: Sequence[Machine]) -> list[dict[str, Any]]:
+        """Return how machines are; of several healths of one the worst, of several lives the shortest."""
+        named = [machine.told for machine in machines]
+        numbers = (machine.tags[name] for machine, names in zip(machines, named, strict=True) for name in names)
+        found = await self._read(numbers)
+        return [
+            self._condition(machine, {n: found[k] for n in names if (k := machine.tags[n]) in found})
+            for machine, names in zip(machines, named, strict=True)
+        ]
+
+    async def _read(self, numbers: Iterable[int]) -> dict[int, Reading]:
+        """The latest readings of tags, by number, read at once.
 
         Signals tell what changes, so what was told before the gateway was started is asked of history.
         """
-        numbers = {machine.tags[name]: name for name in names if name in machine.tags}
-        found: dict[str, Reading] = {}
-        for batch in self._plant.latest.read(np.array(list(numbers), np.uint32)):
+        wanted = list(dict.fromkeys(numbers))
+        found: dict[int, Reading] = {}
+        for batch in self._plant.latest.read(np.array(wanted, np.uint32)):
             columns = (batch.tag.tolist(), batch.time.tolist(), batch.value.tolist(), batch.good.tolist())
-            found |= {numbers[n]: Reading(time, value, ok) for n, time, value, ok in zip(*columns, strict=True) if time}
-        for number, name in numbers.items():
-            if name not in found and (before := await self._told_before(number)) is not None:
-                found[name] = before
+            found |= {n: Reading(time, value, ok) for n, time, value, ok in zip(*columns, strict=True) if time}
+        for number in wanted:
+            if number not in found and (before := await self._told_before(number)) is not None:
+                found[number] = before
         return found
 
     async def _told_before(self, number: int) -> Reading | None:
@@ -102,18 +121,12 @@ class Conditions:
             self._before[number] = known
         return self._before.get(number)
 
-    async def condition(self, machine: Machine) -> dict[str, Any]:
-        """Return how a machine is; of several healths the worst, of several lives the shortest."""
-        names = [machine.tag(health, role) for health in machine.healths for role in ("state", "status", "cause")]
-        names += [f"{_MAINTENANCE}{health}" for health in machine.healths]
-        names += [machine.tag(life, role) for life in machine.lives for role in ("rul", "low", "high", "basis")]
-        now = await self.latest(machine, names)
+    def _condition(self, machine: Machine, now: Mapping[str, Reading]) -> dict[str, Any]:
         known = {name: now[tag].value for name in machine.healths if (tag := f"{_MAINTENANCE}{name}") in now}
         told = [name for name in machine.healths if machine.tag(name, "state") in now]
         worst = min(told, key=lambda name: known.get(name, 101.0), default="")
-        return {"asset": machine.asset, "health": known.get(worst), "life": _life(machine, now)} | self._why(
-            machine, worst, now
-        )
+        about = self._why(machine, worst, now)
+        return {"asset": machine.asset, "health": known.get(worst), "life": _life(machine, now), **about}
 
     def _why(self, machine: Machine, health: str, now: Mapping[str, Reading]) -> dict[str, Any]:
         if not health:
@@ -133,9 +146,11 @@ class Conditions:
 
 
 def _machines(catalog: Catalog) -> Iterable[Machine]:
-    by_asset: dict[str, dict[str, Tag]] = {}
+    by_asset: dict[str, dict[str, int]] = {}
     for number in catalog:
-        by_asset.setdefault(catalog[number].asset, {})[catalog[number].name] = catalog[number]
+        tag = catalog[number]
+        if tag.name.startswith((_MAINTENANCE, _ALARM)):
+            by_asset.setdefault(tag.asset, {})[tag.name] = number
     for asset, tags in by_asset.items():
         own = [name.removeprefix(_MAINTENANCE) for name in tags if name.startswith(_MAINTENANCE)]
         healths = [name for name in own if {f"{name}_state", f"{name}_status", f"{name}_cause"} <= set(own)]
@@ -143,10 +158,8 @@ def _machines(catalog: Catalog) -> Iterable[Machine]:
         lives = [name for name in lives if {f"{name}_rul", f"{name}_low", f"{name}_high"} <= set(own)]
         alarms = [name.removeprefix(_ALARM) for name in tags if name.startswith(_ALARM)]
         signals = [name for name in alarms if {name, f"{name}_ratio"} & set(own)]
-        if healths or lives or any(tags[f"{_MAINTENANCE}{name}"].datatype == EVENT for name in own):
-            yield Machine(
-                asset, {name: catalog.number(tag.path) for name, tag in tags.items()}, healths, lives, signals
-            )
+        if healths or lives or any(catalog[tags[f"{_MAINTENANCE}{name}"]].datatype == EVENT for name in own):
+            yield Machine(asset, tags, healths, lives, signals)
 
 
 def _life(machine: Machine, now: Mapping[str, Reading]) -> dict[str, Any] | None:

@@ -75,17 +75,16 @@ async def _series(
 ) -> list[dict[str, Any]]:
     """The health, and the tags with the largest shares, the largest first."""
     facts = {tag: known for one in contributions if one["alarm"] for tag, known in one["evidence"].items()}
-    shown: list[tuple[str, float | None, Mapping[str, Any]]] = [
-        (f"_maintenance/{health}", None, {}) for health in machine.healths[:1]
+    shown: list[tuple[int, float | None, Mapping[str, Any]]] = [
+        (machine.tags[f"_maintenance/{health}"], None, {}) for health in machine.healths[:1]
     ]
-    shown += [
-        (tag, share, facts.get(name, {}))
-        for name, share in sorted(shares.items(), key=lambda one: -one[1])[:_TAGS_MAX]
-        if (tag := machine.measured(name))
-    ]
+    for name, part in sorted(shares.items(), key=lambda one: -one[1])[:_TAGS_MAX]:
+        paths = (f"{machine.asset}/{name}", f"{machine.asset}/_maintenance/{name}", name)
+        tags = [plant.catalog.number(path) for path in paths if path in plant.catalog]
+        shown += [(number, part, facts.get(name, {})) for number in tags[:1]]
     found = []
-    for name, share, known in shown:
-        about = plant.catalog[machine.tags[name]]
+    for number, share, known in shown:
+        about = plant.catalog[number]
         time, value = await _picture(plant, about.path, window)
         found.append(
             {

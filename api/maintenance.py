@@ -1,6 +1,8 @@
 """How machines are, over HTTP: their health and why, as data and as a picture. See docs/maintenance.md."""
 
 from collections.abc import Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Path, Query, Response
@@ -16,6 +18,7 @@ from api.times import MaybeMoment
 
 _OPEN_MAX = 1_000
 _EVER_NS = 2**63 - 1
+_asset = attrgetter("asset")
 
 
 class Life(BaseModel):
@@ -124,7 +127,7 @@ def router(plant: Plant) -> APIRouter:
 
     async def detail(asset: str, start: str, end: str) -> Detail:
         machine = known(asset)
-        condition = await conditions.condition(machine)
+        (condition,) = await conditions.of([machine])
         found = await evidence(plant, conditions, machine, condition, (start, end))
         return Detail(
             **condition, **found, advices=[one for one in await advised(machine.asset) if one.asset == machine.asset]
@@ -133,11 +136,10 @@ def router(plant: Plant) -> APIRouter:
     @routes.get("/maintenance", operation_id="list_machines")
     async def machines() -> list[MachineInfo]:
         """Return how all machines are that a signal of health, life or advice is about, by path."""
-        advices = await advised()
-        return [
-            MachineInfo(**await conditions.condition(machine), advices=[one for one in advices if one.asset == asset])
-            for asset, machine in sorted(conditions.machines.items())
-        ]
+        advices = groupby(sorted(await advised(), key=_asset), key=_asset)
+        by_asset = {asset: list(some) for asset, some in advices}
+        found = await conditions.of([machine for _, machine in sorted(conditions.machines.items())])
+        return [MachineInfo(**one, advices=by_asset.get(one["asset"], [])) for one in found]
 
     @routes.get(
         "/maintenance/{asset:path}/evidence.svg",

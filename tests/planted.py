@@ -51,7 +51,7 @@ BUGS = [
     ),
     Planted(
         "what was told before a restart is not asked of history",
-        "api/condition.py", "if name not in found and (before", "if False and (before",
+        "api/condition.py", "if number not in found and (before", "if False and (before",
         "tests/unit/test_api_maintenance.py",
     ),
     Planted(

@@ -68,7 +68,7 @@ async function take({ type, data, id }) {
     showPlant();
   } else {
     const tags = plant.apply(readings);
-    for (const view of [recents, trend, table]) view.take(tags);
+    for (const view of [recents, trend, table, upkeep]) view.take(tags);
     inNextFrame(refresh);
   }
   setLive(true);

@@ -1,14 +1,15 @@
 /**
  * How the machines are: a word at the top of the page, and behind it health, advice, and the picture of why.
  *
- * Asks for the machines every few seconds. Knows nothing of tags.
+ * Asks for the machines when a signal says something new of one, and every few seconds for what nobody says.
  */
 
 import { copyOf, mark, partsOf, write } from "./dom.js";
 import { counted, duration, moment } from "./format.js";
 import { otherwise } from "./gateway.js";
 
-const PERIOD_MS = 3000;
+const PERIOD_MS = 5000;
+const PERIOD_MIN_MS = 1000;
 /** The worst of so many machines are shown: more nobody reads. */
 const MACHINES_MAX = 50;
 const STATES = { normal: "good", alert: "uncertain", alarm: "bad" };
@@ -20,6 +21,7 @@ export class Upkeep {
   #choose;
   #asking = false;
   #askedAt = -Infinity;
+  #news = false;
   #mayRate = false;
   #rows = new Map();
 
@@ -31,15 +33,21 @@ export class Upkeep {
     parts.machines.addEventListener("click", (event) => this.#clicked(event));
   }
 
+  /** Hear which tags changed: alarms, and what signals say in words, which is rare, tell that a machine is another. */
+  take(tags) {
+    this.#news ||= tags.some((tag) => tag.isAlarm || (tag.group === "_maintenance" && tag.kind !== "number"));
+  }
+
   /** Ask how the machines are, if it is time to. */
   async tick() {
-    const now = performance.now();
-    if (this.#asking || now - this.#askedAt < PERIOD_MS) return;
+    const waited = performance.now() - this.#askedAt;
+    if (this.#asking || waited < (this.#news ? PERIOD_MIN_MS : PERIOD_MS)) return;
     this.#asking = true;
+    this.#news = false;
     const machines = await this.#gateway.machines().catch(otherwise(null));
     if (machines !== null) this.#mayRate = mayRate(await this.#gateway.session().catch(otherwise(null)));
     this.#asking = false;
-    this.#askedAt = now;
+    this.#askedAt = performance.now();
     if (machines === null) this.#showUnknown();
     else this.#show(machines);
   }
