@@ -117,7 +117,7 @@ def router(plant: Plant) -> APIRouter:
 
     async def advised(asset: str = "") -> Sequence[AdviceInfo]:
         found = await plant.ratings.advices(start_ns=0, end_ns=_EVER_NS, asset=asset, state="open", rows_max=_OPEN_MAX)
-        return [info(one) for one in found]
+        return [info(one) for one in found if one["tag"] in plant.catalog]
 
     def known(asset: str) -> Machine:
         for path in (asset, f"{plant.site}/{asset}"):

@@ -124,7 +124,10 @@ class RatingsFile:
         self._db.close()
 
     def take(self, told: Iterable[Advice]) -> int:
-        """Keep what was raised and cleared; return how many advices were forgotten. Raises sqlite3.Error."""
+        """Keep what was raised and cleared; return how many advices were forgotten. Raises sqlite3.Error.
+
+        A signal raises a finding once. If it raises it again it had begun anew, and never clears what stood then.
+        """
         with self._db:
             for advice in told:
                 row = (advice.id, advice.asset, advice.tag, advice.cause, advice.raised_ns, advice.cleared_ns)
@@ -132,6 +135,10 @@ class RatingsFile:
                     "INSERT INTO advice (id, asset, tag, cause, raised, cleared, event) VALUES (?, ?, ?, ?, ?, ?, ?)"
                     " ON CONFLICT (id) DO UPDATE SET cleared = coalesce(cleared, excluded.cleared)",
                     (*row, orjson.dumps(advice.event).decode()),
+                )
+                self._db.execute(
+                    "UPDATE advice SET cleared = ? WHERE tag = ? AND cause = ? AND raised < ? AND cleared IS NULL",
+                    (advice.raised_ns, advice.tag, advice.cause, advice.raised_ns),
                 )
             return self._db.execute(
                 "DELETE FROM advice WHERE id IN (SELECT id FROM advice ORDER BY verdict IS NOT NULL, raised, id"

@@ -81,8 +81,8 @@ async def a_shift(tmp_path: Path) -> AsyncIterator[Shift]:
             yield Shift(http, hall)
 
 
-def given(id: str, raised: int, cleared: int | None = None) -> Advice:
-    return Advice(id, PUMP, f"{PUMP}/_maintenance/tips", "cavitation", raised, cleared, {"Message": id})
+def given(id: str, raised: int, cleared: int | None = None, cause: str = "") -> Advice:
+    return Advice(id, PUMP, f"{PUMP}/_maintenance/tips", cause or id, raised, cleared, {"Message": id})
 
 
 async def test_what_was_advised_is_listed_newest_first_with_its_reasons(shift: Shift) -> None:
@@ -164,6 +164,15 @@ def test_what_comes_twice_or_the_wrong_way_round_is_known(tmp_path: Path) -> Non
     file.say("a", Rating("wrong", "", "", 13, "bert"))
     after = file.one("a")
     assert (after.rating, after.acknowledged_by) == (Rating("wrong", "", "", 13, "bert"), "anna")
+    file.close()
+
+
+def test_what_a_signal_raises_again_after_it_began_anew_ends_what_stood_before(tmp_path: Path) -> None:
+    file = RatingsFile(tmp_path / "ratings.db")
+    first, again = given("a", 5, cause="drift:flow"), given("b", 9, cause="drift:flow")
+    file.take([first, given("c", 7), again])
+    file.take([first])
+    assert [(one.id, one.cleared_ns) for one in file.found(Wanted(0, 99))] == [("b", None), ("c", None), ("a", 9)]
     file.close()
 
 
