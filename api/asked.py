@@ -11,6 +11,7 @@ from api.making import Production
 from api.plant import Plant
 from api.problems import problem
 from api.times import time_ns
+from gateway.audit import Entry
 from gateway.production.jobs import Refused
 
 Time = Annotated[str, Query(description="2026-01-05T06:00:00Z, ms since 1970, now, or -1h")]
@@ -48,17 +49,25 @@ def production(plant: Plant) -> Production:
 
 
 async def once(
-    made: Production, request: Request, key: str, asked: Any, do: Callable[[str], dict[str, Any]]
+    plant: Plant, request: Request, key: str, asked: Any, do: Callable[[str], dict[str, Any]], deed: Entry
 ) -> dict[str, Any]:
-    """Do it once per key, in the name of whoever asks. Raises HTTPException, Refused."""
-    who = getattr(request.state, "client", "")
+    """Do it once per key, in the name of whoever asks, and tell the audit trail. Raises HTTPException, Refused."""
+    who, made, deeds = getattr(request.state, "client", ""), production(plant), []
+
+    def done() -> dict[str, Any]:
+        answer = do(who)
+        deeds.append(deed)
+        return answer
+
     try:
-        done = await made.ask(made.once, who, request.url.path, key, asked, lambda: do(who))
+        answer = await made.ask(made.once, who, request.url.path, key, asked, done)
     except KeyError as error:
         raise HTTPException(404, f"there is no {error.args[0]}") from None
-    if done is None:
+    if answer is None:
         raise HTTPException(422, "this Idempotency-Key was used for something else: take a new one")
-    return done
+    for one in deeds:
+        plant.audit.add(one)
+    return answer
 
 
 def moment(text: str, plant: Plant, where: str) -> int:

@@ -11,6 +11,7 @@ from api.asked import Key, Wish, moment, once, production, refused
 from api.making import Production
 from api.plant import Plant
 from api.writes import ERRORS, SmallJson
+from gateway.audit import Entry
 from gateway.production.jobs import ALLOWED, GIVEN, WAITING, Refused
 
 OrderId = Annotated[str, Field(pattern="^[A-Za-z0-9_.:-]{1,64}$", examples=["JO-77"])]
@@ -61,27 +62,27 @@ def router(plant: Plant) -> APIRouter:
     routes = APIRouter(prefix="/api/v1", tags=["production"], responses=ERRORS, route_class=SmallJson)
 
     async def done(
-        request: Request, key: str, id: str, asked: Any, do: Callable[[Production, str], object], status: int = 200
+        request: Request, key: str, asked: Any, do: Callable[[Production, str], object], deed: Entry, status: int = 200
     ) -> Response:
         """Do something to an order, once per key; the answer is the order as it is then, or why it cannot be done."""
         made = production(plant)
 
         def whole(who: str) -> dict[str, Any]:
             do(made, who)
-            return made.described(id)
+            return made.described(deed.object)
 
         try:
-            told = await once(made, request, key, asked, whole)
+            told = await once(plant, request, key, asked, whole, deed)
         except Refused as error:
             return refused(error)
-        return JSONResponse(told, status, {"Location": f"/api/v1/orders/{id}"} if status == 201 else None)
+        return JSONResponse(told, status, {"Location": f"/api/v1/orders/{deed.object}"} if status == 201 else None)
 
     @routes.post("/orders", operation_id="post_order", status_code=201)
     async def take(job: JobOrder, request: Request, key: Key) -> Response:
         """Take a JobOrder; the answer has its JobResponse. 409 if it is known or overlaps another, 422 if late."""
-        order = _job(job, production(plant), plant)
-        asked = job.model_dump(mode="json")
-        return await done(request, key, job.ID, asked, lambda made, who: made.take(order, who), 201)
+        order, asked = _job(job, production(plant), plant), job.model_dump(mode="json")
+        deed = Entry("order", job.ID, "done", value=job.Command)
+        return await done(request, key, asked, lambda made, who: made.take(order, who), deed, 201)
 
     @routes.get("/orders/{id}", operation_id="get_order")
     async def order(id: OrderId) -> dict[str, Any]:
@@ -94,13 +95,15 @@ def router(plant: Plant) -> APIRouter:
     @routes.post("/orders/{id}/commands", operation_id="command_order")
     async def command(id: OrderId, wish: Command, request: Request, key: Key) -> Response:
         """Start, RevokeStart, Pause, Resume, Stop, Cancel, Abort or Clear an order; 409 if it cannot be done now."""
-        return await done(request, key, id, wish.model_dump(), lambda made, who: made.command(id, wish.Command, who))
+        deed = Entry("order", id, "done", value=wish.Command)
+        return await done(request, key, wish.model_dump(), lambda made, who: made.command(id, wish.Command, who), deed)
 
     @routes.post("/orders/{id}/materials", operation_id="consume_material")
     async def consume(id: OrderId, material: Material, request: Request, key: Key) -> Response:
         """Book a lot that an order has taken or made: MaterialActual of its JobResponse."""
         booked = material.model_dump(mode="json")
-        return await done(request, key, id, booked, lambda made, who: made.consume(id, [booked], who))
+        deed = Entry("order", id, "done", value=material.MaterialLotID)
+        return await done(request, key, booked, lambda made, who: made.consume(id, [booked], who), deed)
 
     return routes
 

@@ -12,6 +12,7 @@ from api.making import Production
 from api.plant import Plant
 from api.readings import span
 from api.writes import ERRORS, SmallJson
+from gateway.audit import Entry
 from gateway.payload import timestamps
 from gateway.production.elements import NAMES, Elements
 from gateway.production.kpis import KPIS, LOSSES, kpis, losses, units
@@ -72,13 +73,12 @@ def router(plant: Plant) -> APIRouter:
         begin = moment(why.begin, plant, "begin")
         if why.unit not in made.units:
             raise HTTPException(404, f"there is no work unit {why.unit}")
-        return await once(
-            made,
-            request,
-            key,
-            why.model_dump(),
-            lambda who: dict(made.explain(why.unit, begin, why.code, why.text, who)),
-        )
+
+        def do(who: str) -> dict[str, Any]:
+            return dict(made.explain(why.unit, begin, why.code, why.text, who))
+
+        deed = Entry("explain", f"{why.unit}@{why.begin}", "done", value=why.code)
+        return await once(plant, request, key, why.model_dump(), do, deed)
 
     return routes
 

@@ -43,6 +43,7 @@ from gateway.hub import Hub
 from gateway.latest import Latest
 from gateway.mqtt import Access
 from gateway.ports import address, listener, until_free
+from gateway.production.teller import Teller
 from gateway.report import Report
 from gateway.serving import serving, tls_context
 from gateway.sparkplug import Sparkplug, writers
@@ -164,6 +165,9 @@ class Gateway:
             cursor = self.journal.cursor("production")
             services.append(self._kept("production chores", lambda up: keeper.chores(up, lambda: cursor.behind)))
             services.append(self._kept("orders", desk.run, lambda: {"orders_taken": desk.orders_taken}))
+            teller, end = Teller(desk, self.catalog, self.hub), self.journal.appended
+            run = partial(teller.run, caught_up=lambda: cursor.position >= end)
+            services.append(self._kept("production events", run, lambda: {"events_told": teller.told}))
             topics = Report(desk, self.publisher, self._topics, self._clock, keys.publish)
             services.append(self._kept("production topics", topics.run))
         return services

@@ -6,10 +6,11 @@ from zoneinfo import ZoneInfo
 
 from gateway.config.production import DAYS, Production, WorkUnit
 from gateway.config.yaml import Document
-from gateway.model import Catalog
+from gateway.model import Catalog, Tag
+from gateway.model.tag import EVENT
 from gateway.production.shifts import Calendar, Shift
 from gateway.production.states import MODES, STATES, Mode, State, key
-from gateway.production.unit import ROLES, Unit
+from gateway.production.unit import EVENTS, ROLES, Unit
 
 
 def units(keys: Production | None, site: str, document: Document, catalog: Catalog) -> list[Unit]:
@@ -32,6 +33,8 @@ def _unit(name: str, keys: WorkUnit, site: str, calendar: Calendar, document: Do
         for role, tag in named.items()
         if (path := _path(("production", "units", name, role), asset, site, tag, document, catalog))
     }
+    for tag, what in (("orders", "what happens to orders"), ("stops", "stops that begin, end or are explained")):
+        catalog.add(Tag(asset, f"{EVENTS}/{name}/{tag}", datatype=EVENT, description=what))
     return Unit(
         name,
         asset,
@@ -42,6 +45,7 @@ def _unit(name: str, keys: WorkUnit, site: str, calendar: Calendar, document: Do
         keys.rollover,
         round(keys.minor_stop * 1e9),
         round(keys.startup * 1e9),
+        round(keys.tell * 1e9),
         calendar,
     )
 

@@ -55,6 +55,11 @@ BUGS = [
         "tests/unit/test_api_maintenance.py",
     ),
     Planted(
+        "an event of an order is told again after a restart, for nobody notices that the journal has it",
+        "gateway/production/keeper.py", "self._file.add(edges, reached, told)", "self._file.add(edges, reached)",
+        "tests/unit/test_production_news.py",
+    ),
+    Planted(
         "a counter that was set to another number counts what it shows",
         "gateway/production/track.py", "else Fraction(was) - Fraction(is_)", "else Fraction(was)",
         "tests/property/test_production.py",

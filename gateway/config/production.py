@@ -86,6 +86,8 @@ class WorkUnit(Keys):
     minor_stop: Seconds = Field(default=300.0, ge=0, description="a delay that is longer is a breakdown")
     startup: Seconds = Field(default=300.0, ge=0, description="so long after a setup rejects are those of a startup")
 
+    tell: Seconds = Field(default=60.0, ge=0, description="stops that last so long are told as events")
+
     @model_validator(mode="after")
     def _once(self) -> Self:
         if sum(key is not None for key in (self.ideal_cycle, self.cycle, self.speed)) > 1:

@@ -12,16 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Final, TypeVar
 
-import numpy as np
-
 from gateway.contracts import Clock, Offload
 from gateway.model.unit import ratio
-from gateway.payload import timestamps
 from gateway.production import jobs
 from gateway.production.elements import Elements, elements, total
-from gateway.production.file import ProductionFile, Writing
+from gateway.production.file import ProductionFile
 from gateway.production.jobs import Refused
 from gateway.production.keeper import Keeper
+from gateway.production.news import News, of_order, of_stop, written
 from gateway.production.shifts import DAY_NS
 from gateway.production.stops import Stops
 from gateway.production.unit import Unit
@@ -41,6 +39,7 @@ class Desk:
         self.orders_taken = 0
         self._keeper = keeper
         self._stops = Stops(keeper, file)
+        self._news = News(keeper, file, self._stops, clock.now_ns())
         self._file = file
         self._offload = offload
         self._clock = clock
@@ -124,7 +123,7 @@ class Desk:
 
     def times(self, job: Mapping[str, Any]) -> dict[str, str | None]:
         """Return when an order began and ended, as people write it."""
-        return {name: _written(job[edge]) for name, edge in (("StartTime", "begin"), ("EndTime", "end"))}
+        return {name: written(job[edge]) for name, edge in (("StartTime", "begin"), ("EndTime", "end"))}
 
     def turns(self, unit: Unit, start_ns: int, end_ns: int) -> list[tuple[str, int, int]]:
         """Return name, begin and end of the shifts of a unit that begin in a range; its days (UTC) if it has none."""
@@ -145,10 +144,12 @@ class Desk:
         if job["begin"] is not None and job["unit"] in self.units:
             known = min(job["end"] or self._clock.now_ns(), self._keeper.known_ns)
             energy = self.energy_unit(job["unit"])
-        return jobs.response(job, self.made(job), energy, self.times(job), _written(known))
+        return jobs.response(job, self.made(job), energy, self.times(job), written(known))
 
-    def audit(self, after: int, rows_max: int) -> list[dict[str, Any]]:
-        return self._file.audit(after, rows_max)
+    def news(self) -> list[tuple[str, int, dict[str, Any]]]:
+        """Return the events that are to be told: path of the tag, time and facts."""
+        self._news.look()
+        return self._file.events()
 
     # --- what changes something ---------------------------------------------------------------
 
@@ -200,9 +201,11 @@ class Desk:
             raise KeyError(f"{unit} did not stop then")
         now_ns = self._clock.now_ns()
         facts = {"code": code, "text": text, "who": who, "said": now_ns}
-        what = {"subject": unit, "what": "reason", "begin": begin_ns, "before": stop["reason"], "after": code}
-        self._file.write(now_ns, who, what, lambda writing: writing.reason(unit, stop["begin"], facts))
-        return {**stop, "reason": code, "text": text, "said_by": who}
+        told = {**stop, "reason": code, "text": text, "said_by": who}
+        with self._file.together():
+            self._file.put_reason(unit, stop["begin"], facts)
+            self._file.put_event(self.units[unit].stops_path, now_ns, of_stop(told, "Explained", now_ns, who))
+        return told | {"before": stop["reason"]}
 
     def dispatch(self) -> None:
         """Give each free unit the order that is due; where a tag names the order, follow that."""
@@ -223,7 +226,7 @@ class Desk:
             "name": unit.name,
             "asset": unit.asset,
             "state": self._stops.now(unit),
-            "shift": {"name": name, "start": _written(start), "end": _written(end)},
+            "shift": {"name": name, "start": written(start), "end": written(end)},
             "order": None if job is None else {"planned": job["quantity"], "response": self.response(job)},
         }
 
@@ -262,13 +265,9 @@ class Desk:
         return job
 
     def _store(self, job: Mapping[str, Any], who: str, command: str) -> None:
-        what = {"subject": job["id"], "what": command, "state": job["state"]}
-
-        def change(writing: Writing) -> None:
-            writing.job(job)
-
-        self._file.write(job["changed"], who, what, change)
-
-
-def _written(time_ns: int | None) -> str | None:
-    return None if time_ns is None else timestamps(np.array([time_ns]))[0]
+        """Store an order and, where it is another one by that, the event that tells of it."""
+        with self._file.together():
+            self._file.put_job(job)
+            if command != "Materials" and job["unit"] in self.units:
+                path = self.units[job["unit"]].orders_path
+                self._file.put_event(path, job["changed"], of_order(job, command, who))

@@ -6,7 +6,8 @@
     edge(series, time, value)                      what tags said; NULL when from then on nobody knows
     job(id, unit, state, "begin", "end", facts)    production orders, as JSON; begin and end are actual
     reason(unit, time, facts)                      what people say of a stop, by when it began
-    audit(number, time, who, what)                 who did what to orders and reasons, as JSON; only grows
+    event(number, id, path, time, facts)           news for a tag, as JSON, until the journal has it
+    news(path, last, looked)                       by tag of events: time of the last one, and how far was looked
     answer(client, route, key, print, time, body)  what was answered to an Idempotency-Key
 
 Edges and how far the journal is taken are written in one transaction, so each record counts once, whatever dies.
@@ -14,7 +15,7 @@ Edges and how far the journal is taken are written in one transaction, so each r
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,8 +35,9 @@ CREATE TABLE IF NOT EXISTS job (id TEXT PRIMARY KEY, unit TEXT NOT NULL, state T
 CREATE INDEX IF NOT EXISTS job_by_unit ON job (unit, "begin");
 CREATE TABLE IF NOT EXISTS reason (unit TEXT NOT NULL, time INTEGER NOT NULL, facts TEXT NOT NULL,
     PRIMARY KEY (unit, time)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS audit (number INTEGER PRIMARY KEY, time INTEGER NOT NULL, who TEXT NOT NULL,
-    what TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS event (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
+    path TEXT NOT NULL, time INTEGER NOT NULL, facts TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS news (path TEXT PRIMARY KEY, last INTEGER NOT NULL, looked TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS answer (client TEXT NOT NULL, route TEXT NOT NULL, key TEXT NOT NULL, print TEXT NOT NULL,
     time INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY (client, route, key)) WITHOUT ROWID;
 """
@@ -101,9 +103,13 @@ class ProductionFile:
         ).fetchone()
         return found
 
-    def add(self, edges: Sequence[Edge], reached: Reached) -> None:
-        """Add edges, the later one of the same time, and how far that is. Raises sqlite3.Error, and adds nothing."""
+    def add(self, edges: Sequence[Edge], reached: Reached, told: Sequence[str] = ()) -> None:
+        """Add edges, the later one of the same time, and how far that is; forget events that the journal has.
+
+        Raises sqlite3.Error, and adds nothing.
+        """
         with self.together():
+            self._db.executemany("DELETE FROM event WHERE id = ?", [(id,) for id in told])
             self._db.executemany("INSERT OR REPLACE INTO edge VALUES (?, ?, ?)", edges)
             self._db.execute("DELETE FROM state")
             self._db.execute(
@@ -136,7 +142,6 @@ class ProductionFile:
                 )
             self._db.execute('DELETE FROM job WHERE "end" < ?', (before_ns,))
             self._db.execute("DELETE FROM reason WHERE time < ?", (before_ns,))
-            self._db.execute("DELETE FROM audit WHERE time < ?", (before_ns,))
             self._db.execute("DELETE FROM answer WHERE time < ?", (answers_before_ns,))
 
     # --- what people and the ERP say --------------------------------------------------------
@@ -164,18 +169,52 @@ class ProductionFile:
         )
         return {time: json.loads(facts) for time, facts in found}
 
-    def audit(self, after: int, rows_max: int) -> list[dict[str, Any]]:
-        """Return who did what, after that number, oldest first."""
-        found = self._db.execute(
-            "SELECT number, time, who, what FROM audit WHERE number > ? ORDER BY number LIMIT ?", (after, rows_max)
-        )
-        return [{"number": n, "time": time, "who": who} | json.loads(what) for n, time, who, what in found]
-
-    def write(self, time_ns: int, who: str, what: Mapping[str, Any], change: Callable[["Writing"], None]) -> None:
-        """Make a change and write it into the audit, both or neither. Raises sqlite3.Error."""
+    def put_job(self, job: Mapping[str, Any]) -> None:
+        """Store an order, in place of the one with its id. Raises sqlite3.Error, as all that writes."""
+        facts = {name: value for name, value in job.items() if name not in _COLUMNS}
         with self.together():
-            change(Writing(self._db))
-            self._db.execute("INSERT INTO audit (time, who, what) VALUES (?, ?, ?)", (time_ns, who, json.dumps(what)))
+            self._db.execute(
+                "INSERT OR REPLACE INTO job VALUES (?, ?, ?, ?, ?, ?)",
+                (*(job[name] for name in _COLUMNS), json.dumps(facts)),
+            )
+
+    def put_reason(self, unit: str, time_ns: int, facts: Mapping[str, Any]) -> None:
+        with self.together():
+            self._db.execute("INSERT OR REPLACE INTO reason VALUES (?, ?, ?)", (unit, time_ns, json.dumps(facts)))
+
+    # --- what is news -------------------------------------------------------------------------
+
+    def put_event(self, path: str, time_ns: int, event: Mapping[str, Any]) -> None:
+        """Keep an event of a tag until it is told; its reading is later than all before it, if by a nanosecond."""
+        with self.together():
+            found = self._db.execute("SELECT last FROM news WHERE path = ?", (path,)).fetchone()
+            time = max(time_ns, found[0] + 1) if found else time_ns
+            self._db.execute(
+                "INSERT INTO news (path, last) VALUES (?, ?) ON CONFLICT (path) DO UPDATE SET last = excluded.last",
+                (path, time),
+            )
+            row = (event["EventId"], path, time, json.dumps(event))
+            self._db.execute("INSERT OR IGNORE INTO event (id, path, time, facts) VALUES (?, ?, ?, ?)", row)
+
+    def events(self) -> list[tuple[str, int, dict[str, Any]]]:
+        """Return path, time and facts of the events that the journal is not known to have, in their order."""
+        found = self._db.execute("SELECT path, time, facts FROM event ORDER BY number")
+        return [(path, time, json.loads(facts)) for path, time, facts in found]
+
+    def looked(self, path: str) -> dict[str, Any] | None:
+        """Return how far stops were looked at, by the path of their events."""
+        found = self._db.execute("SELECT looked FROM news WHERE path = ?", (path,)).fetchone()
+        return json.loads(found[0]) if found and found[0] else None
+
+    def put_looked(self, path: str, looked: Mapping[str, Any]) -> None:
+        with self.together():
+            self._db.execute(
+                "INSERT INTO news (path, last, looked) VALUES (?, 0, ?)"
+                " ON CONFLICT (path) DO UPDATE SET looked = excluded.looked",
+                (path, json.dumps(looked)),
+            )
+
+    # --- what was answered --------------------------------------------------------------------
 
     def answered(self, client: str, route: str, key: str) -> tuple[str, str] | None:
         """Return the fingerprint of what was asked with a key, and what was answered."""
@@ -191,24 +230,6 @@ class ProductionFile:
                 "INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?, ?, ?)",
                 (client, route, key, fingerprint, time_ns, body),
             )
-
-
-class Writing:
-    """What can be written within a transaction."""
-
-    def __init__(self, db: Any) -> None:
-        self._db = db
-
-    def job(self, job: Mapping[str, Any]) -> None:
-        """Store an order, in place of the one with its id."""
-        facts = {name: value for name, value in job.items() if name not in _COLUMNS}
-        self._db.execute(
-            "INSERT OR REPLACE INTO job VALUES (?, ?, ?, ?, ?, ?)",
-            (*(job[name] for name in _COLUMNS), json.dumps(facts)),
-        )
-
-    def reason(self, unit: str, time_ns: int, facts: Mapping[str, Any]) -> None:
-        self._db.execute("INSERT OR REPLACE INTO reason VALUES (?, ?, ?)", (unit, time_ns, json.dumps(facts)))
 
 
 _COLUMNS: Final = ("id", "unit", "state", "begin", "end")

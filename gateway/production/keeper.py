@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.contracts import Clock, Offload
-from gateway.model import Catalog, Record
+from gateway.model import Catalog, Kind, Record
 from gateway.production.elements import Facts
 from gateway.production.file import ProductionFile, Reached
 from gateway.production.intake import Edge, Intake
@@ -61,6 +61,8 @@ class Keeper:
         self._series = {path: number for path, number in file.series(paths).items() if path in set(paths)}
         self._intake, self._reached = self._restored()
         self._series_of: NDArray[np.int64] = np.empty(0, np.int64)
+        self._is_event: NDArray[np.bool_] = np.empty(0, np.bool_)
+        self._events = {path for unit in units for path in (unit.orders_path, unit.stops_path)}
 
     @property
     def known_ns(self) -> int:
@@ -128,10 +130,12 @@ class Keeper:
     def _write(self, records: Sequence[Record]) -> None:
         if len(self._series_of) < len(self._catalog):
             self._series_of = np.array([self._series.get(tag.path, -1) for tag in self._catalog.tags], np.int64)
+            self._is_event = np.array([tag.path in self._events for tag in self._catalog.tags], np.bool_)
         reached = self._reached
         if reached.journal != self._settings.journal:
             reached = replace(reached, journal=self._settings.journal, place=0, boot=0)
         edges: list[Edge] = []
+        told: list[str] = []
         for record in records:
             place = record.boot << _PLACE_BITS | record.position
             if place <= reached.place:
@@ -140,9 +144,12 @@ class Keeper:
                 edges += self._intake.pause(reached.until_ns)
             for batch in record.batches:
                 edges += self._intake.take(batch, self._series_of, record.received)
+                if batch.kind is Kind.OBJECT:
+                    events = batch.value[self._is_event[batch.tag]]
+                    told += [event["EventId"] for event in events if event is not None]
             until = max(reached.until_ns, record.received + 1)
             reached = replace(reached, place=place, boot=record.boot, until_ns=until)
-        self._file.add(edges, reached)
+        self._file.add(edges, reached, told)
         self.readings += len(edges)
         self._reached = reached
 

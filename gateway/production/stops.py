@@ -12,7 +12,7 @@ from gateway.production.timeline import STOPS, Timeline, Use
 from gateway.production.unit import Unit
 
 _STOP_USES: Final = (*STOPS, Use.UNKNOWN, Use.SETUP)
-_WORDS: Final = {use: use.name.lower() for use in Use}
+WORDS: Final = {use: use.name.lower() for use in Use}
 
 
 class Stops:
@@ -26,7 +26,7 @@ class Stops:
         """Return how a unit uses its time, as far as anything is known."""
         known = self._keeper.known_ns
         line = spans(self._keeper.facts(unit, known - 1, known), known - 1, known)
-        return _WORDS[Use(line.use[-1])]
+        return WORDS[Use(line.use[-1])]
 
     def of(self, unit: Unit, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
         """Return the stops of a unit that began in a range, by time; `end` is None of one that lasts."""
@@ -47,7 +47,7 @@ class Stops:
                     "begin": first,
                     "end": last if last < until else None,
                     "seconds": (min(last, until) - first) / 1e9,
-                    "kind": _WORDS[Use(kind)],
+                    "kind": WORDS[Use(kind)],
                     "breakdown": bool(broken),
                     "reason": human.get("code") or _told(told.time, told.value, first, last, words),
                     "text": human.get("text", ""),

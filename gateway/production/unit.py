@@ -16,6 +16,9 @@ COUNTERS: Final = ("produced", "good", "scrap", "rework", "energy")
 ROLES: Final = ("state", "mode", *COUNTERS, "cycle", "speed", "order", "reason")
 """What a tag can be to a unit. `cycle` is in seconds per piece, `speed` in pieces per hour: the ideal ones."""
 
+EVENTS: Final = "_production"
+"""Tags below this tell what happened."""
+
 Rows = Sequence[tuple[int, Any]]
 """Readings by time [ns]; None where nobody knows."""
 
@@ -33,7 +36,18 @@ class Unit:
     rollover: int = 2**32
     minor_ns: int = 300 * 10**9
     startup_ns: int = 300 * 10**9
+    tell_ns: int = 60 * 10**9
     calendar: Calendar = ALWAYS
+
+    @property
+    def orders_path(self) -> str:
+        """The tag whose readings are what happens to orders."""
+        return f"{self.asset}/{EVENTS}/{self.name}/orders"
+
+    @property
+    def stops_path(self) -> str:
+        """The tag whose readings are what happens to stops."""
+        return f"{self.asset}/{EVENTS}/{self.name}/stops"
 
     @property
     def margin_ns(self) -> int:

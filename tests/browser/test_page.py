@@ -78,7 +78,7 @@ async def test_the_plant_and_its_values_are_shown_and_follow_the_devices(plant: 
     ]
     await page.until(f"{text('gateway')} === 'gw7'")
     assert await page.run(text("devices")) == "2 devices"
-    assert await page.run(text("tags")) == "11 tags"
+    assert await page.run(text("tags")) == "13 tags"
 
     await plant.press.set("Temperature", ua.Variant(21.75, ua.VariantType.Double))
     await plant.press.set("Count", ua.Variant(6, ua.VariantType.UInt32))
@@ -123,7 +123,7 @@ async def test_only_what_is_not_good_is_shown_if_that_is_wanted(look: Look) -> N
     page = await look("#acme")
     await page.until(f"{cell('missing', 'word')} === 'bad' && {cell('leak', 'word')} === 'good'")
     await page.run(f"{part('troubled')}.click()")
-    await page.until(f"{text('summary')} === '1 of 11 tags'")
+    await page.until(f"{text('summary')} === '1 of 13 tags'")
     assert await page.run(f"{part('body')}.innerText.includes('missing')")
     assert await page.run(cell("flow", "word")) is None
 

@@ -20,7 +20,7 @@ from gateway.production.file import ProductionFile
 from gateway.production.keeper import Keeper, Settings
 from gateway.production.states import STATES
 from gateway.production.unit import Unit
-from tests.drive import SITE, Hall, Still, shown
+from tests.drive import SITE, Hall, Heard, Still, shown
 from tests.inline import inline
 from tests.simulation.loop import EPOCH_NS
 
@@ -54,8 +54,9 @@ class Clock:
 class Office:
     """An ERP in front of the API, and a machine behind it."""
 
-    def __init__(self, http: httpx.AsyncClient, keeper: Keeper, clock: Clock) -> None:
+    def __init__(self, http: httpx.AsyncClient, keeper: Keeper, clock: Clock, audit: Heard) -> None:
         self.http = http
+        self.audit = audit
         self.clock = clock
         self._keeper = keeper
         self._records = 0
@@ -90,11 +91,12 @@ async def an_office(tmp_path: Path) -> AsyncIterator[Office]:
     file = ProductionFile(tmp_path / "production.db")
     unit = Unit("filler", ASSET, ROLES, STATES["packml"], cycle_s=None)
     keeper = Keeper(file, inline, catalog, clock, [unit], Settings("j", 10**18))
-    with shown(Hall(Still()), tmp_path, clock) as (view, _):
+    hall = Hall(Still())
+    with shown(hall, tmp_path, clock) as (view, _):
         view.production = Desk(keeper, file, inline, clock)
         transport = httpx.ASGITransport(create(view, TOKENS), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
-            yield Office(http, keeper, clock)
+            yield Office(http, keeper, clock, hall.audit)
     file.close()
 
 
@@ -235,6 +237,22 @@ async def test_an_operator_says_why_and_the_table_has_it(office: Office) -> None
     assert (row["Kind"], row["Reason"], row["SaidBy"]) == ("failure", "=LABEL", "erp")
     lines = list(csv.reader(io.StringIO((await office.get(f"{asked}&$select=Unit,Reason&$format=csv")).text)))
     assert lines == [["Unit", "Reason"], ["filler", "'=LABEL"]], "no formula for a spreadsheet"
+
+
+async def test_the_audit_trail_has_what_was_done_once(office: Office) -> None:
+    await day(office)
+    for _ in range(2):
+        await office.post("orders/JO-77/commands", {"Command": "Stop"}, "stop")
+    await office.post("downtime", {"unit": "filler", "begin": "2026-01-05T06:30:00.000000Z", "code": "JAM"})
+    await office.post("orders/JO-77/materials", {"MaterialLotID": ["C-5"], "MaterialUse": "Consumed"})
+    deeds = [(one.action, one.object, one.value, one.who) for one in office.audit.entries if one.action != "POST"]
+    assert deeds == [
+        ("order", "JO-77", "Start", "erp"),
+        ("order", "JO-77", "Stop", "erp"),
+        ("explain", "filler@2026-01-05T06:30:00.000000Z", "JAM", "erp"),
+        ("order", "JO-77", ["C-5"], "erp"),
+    ]
+    assert [one.detail for one in office.audit.entries if one.action == "POST"] == ["200"], "nothing came of it again"
 
 
 async def test_a_stop_may_begin_within_a_microsecond(office: Office) -> None:
