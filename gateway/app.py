@@ -226,8 +226,7 @@ class Gateway:
         return drains
 
     def _signals(self) -> Task:
-        deriving = self._deriving
-        return self._kept("signals", deriving.run, extra=lambda: {"records_skipped": deriving.skipped})
+        return self._kept("signals", self._deriving.run, self._deriving.counts)
 
     def _changing(self) -> list[Task]:
         changes = self.changes

@@ -14,7 +14,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,10 +58,13 @@ class Log(Protocol):
 
 
 class Deriving:
-    """Where the signals are in the journal; made before anything is appended. `skipped` counts records missed."""
+    """Where the signals are in the journal; made before anything is appended. `skipped` counts records missed.
+
+    `would_raise` counts what signals on trial would have raised, had they been live.
+    """
 
     def __init__(self, derived: Derived, journal: Log, emit: Emit, offload: Offload) -> None:
-        self.skipped = 0
+        self.skipped = self.would_raise = 0
         self._derived = derived
         self._journal = journal
         self._emit = emit
@@ -71,9 +74,13 @@ class Deriving:
         self._whole = True
         self._kept_at = 0.0
         self._signals: Mapping[str, Built] = {}
-        self._masks: list[NDArray[np.bool_]] = []
-        self._wanted = _mask((), 0)
+        self._wiring = Wiring((), 0)
+        self._on: set[int] = set()
         self._again = np.zeros(0, np.int64)
+
+    def counts(self) -> Mapping[str, int]:
+        """Return what was counted, by name."""
+        return {"records_skipped": self.skipped, "trials_raised": self.would_raise}
 
     async def run(self, up: Callable[[], None]) -> None:
         """Update the signals with what comes into the journal, until it has ended. Goes on where it was, if run again.
@@ -141,23 +148,13 @@ class Deriving:
             self._take_over()
         if not self._signals:
             return
-        taken = [
-            _numbers(batch.where(self._wanted[batch.rows]))
-            for record in records
-            for batch in record.batches
-            if not batch.historical and self._wanted[batch.rows].any()
-        ]
-        joined = join_kinds(taken)
-        work = [
-            (built.signal, batch.where(mask[batch.tag]))
-            for built, mask in zip(self._signals.values(), self._masks, strict=True)
-            for batch in (joined if sum(mask[one.tag].any() for one in joined) < 2 else taken)
-            if mask[batch.tag].any()
-        ]
+        work = self._wiring.work(batch for record in records for batch in record.batches if not batch.historical)
         if work:
             self._whole = False
-            found = await self._offload(_update, work)
-            self._emit(*(self._unsaid(batch) for batch in found))
+            found = await self._offload(updated, work)
+            told = [self._unsaid(batch) for batch in found]
+            self._emit(*told)
+            self._count(told)
             self._whole = True
         if self._position >= self._end:
             self._again[:] = 0
@@ -165,8 +162,7 @@ class Deriving:
     def _take_over(self) -> None:
         """Take the signals that there are now."""
         self._signals = self._derived.signals
-        self._masks = [_mask([built.signal], self._derived.tags) for built in self._signals.values()]
-        self._wanted = _mask((built.signal for built in self._signals.values()), self._derived.tags)
+        self._wiring = Wiring([built.signal for built in self._signals.values()], self._derived.tags)
         self._again = np.append(self._again, np.zeros(self._derived.tags - len(self._again), np.int64))
 
     def _unsaid(self, batch: Batch) -> Batch:
@@ -180,6 +176,24 @@ class Deriving:
             self._again[tag] -= len(said)
         return batch.where(unsaid)
 
+    def _count(self, told: Sequence[Batch]) -> None:
+        """Count what signals on trial would have raised, and log it."""
+        for name, built in self._signals.items():
+            for batch in told if built.trials else ():
+                mine = batch.where(np.isin(batch.tag, [*built.trials]))
+                for tag, value in zip(mine.tag.tolist(), mine.value.tolist(), strict=True):
+                    if self._would_raise(tag, value):
+                        self.would_raise += 1
+                        log.info("signal %s, which is on trial, would have raised an alarm", name)
+
+    def _would_raise(self, tag: int, value: Any) -> bool:
+        """Whether this is an event that tells of nothing that is over, or an alarm that was not on."""
+        if isinstance(value, dict):
+            return bool(value.get("ActiveState", True))
+        comes = bool(value) and tag not in self._on
+        (self._on.add if value else self._on.discard)(tag)
+        return comes
+
     async def _keep_now_and_then(self) -> None:
         now = asyncio.get_running_loop().time()
         if now - self._kept_at >= _KEEP_S and not self._again.any():
@@ -190,15 +204,37 @@ class Deriving:
         self._journal.keep(_NAME, memory)
 
 
+class Wiring:
+    """Signals, and the tags that each of them asks for; `tags` is how many there are."""
+
+    def __init__(self, signals: Sequence[Signal], tags: int) -> None:
+        self._signals = signals
+        self._masks = [_mask([signal], tags) for signal in signals]
+        self.wanted = _mask(signals, tags)
+        """Which tags some signal asks for, shape (tags,)."""
+
+    def work(self, batches: Iterable[Batch]) -> list[tuple[Signal, Batch]]:
+        """Return what is for each signal of these readings, in order of arrival; numbers are float64."""
+        taken = [_numbers(batch.where(self.wanted[batch.rows])) for batch in batches if self.wanted[batch.rows].any()]
+        joined = join_kinds(taken)
+        return [
+            (signal, batch.where(mask[batch.tag]))
+            for signal, mask in zip(self._signals, self._masks, strict=True)
+            for batch in (joined if sum(mask[one.tag].any() for one in joined) < 2 else taken)
+            if mask[batch.tag].any()
+        ]
+
+
+def updated(work: Iterable[tuple[Signal, Batch]]) -> list[Batch]:
+    """Give the signals what is for them; return what they derive."""
+    return [derived for signal, batch in work for derived in signal.update(batch)]
+
+
 def _numbers(batch: Batch) -> Batch:
     """Whole numbers and truth as float64 as well, so that the order in which numbers came is that of one batch."""
     if batch.kind in (Kind.FLOAT, Kind.OBJECT):
         return batch
     return Batch(batch.tag, batch.time, batch.value.astype(np.float64), batch.quality)
-
-
-def _update(work: Sequence[tuple[Signal, Batch]]) -> list[Batch]:
-    return [derived for signal, batch in work for derived in signal.update(batch)]
 
 
 def _mask(signals: Iterable[Signal], tags: int) -> NDArray[np.bool_]:

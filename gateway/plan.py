@@ -31,7 +31,7 @@ from gateway.contracts import (
 )
 from gateway.model import Catalog, Tag
 from gateway.model.method import Argument, Method
-from gateway.model.tag import NO_LABELS
+from gateway.model.tag import EVENT, NO_LABELS, TRIAL, shadow_of
 from gateway.production.unit import Unit
 from gateway.recall import Built
 from gateway.works import units
@@ -208,29 +208,59 @@ def _signals(
     assets = {catalog[number].asset for number in catalog}
     waiting = {name: _at_site(keys, site) for name, keys in config.signals.items()}
     built: dict[str, Built] = {}
-    while ready := [name for name, keys in waiting.items() if not _lacking(keys, catalog, assets)]:
+    while ready := [name for name, keys in waiting.items() if not _lacking(keys, _seen(keys, catalog), assets)]:
         for name in ready:
-            keys = waiting.pop(name)
-            kind = kinds[keys.type]
-            tags = kind.outputs(name, keys, getattr(keys, "asset", "") or catalog[catalog.number(keys.input)].asset)
-            for path in [tag.path for tag in tags.values() if tag.path in catalog]:
-                document.find(("signals", name), f"signals.{name} derives {path}, which is a tag already", "rename one")
-            outputs = {role: catalog.add(tag) for role, tag in tags.items()}
-            identity = f"{keys.type} {getattr(kind, 'VERSION', 1)} {keys.model_dump_json()}"
-            numbers = np.array(list(outputs.values()), np.uint32)
-            try:
-                built[name] = Built(kind.signal(keys, outputs, catalog), identity, numbers)
-            except ValueError as error:
-                document.find(("signals", name), f"signals.{name}: {error}")
+            found = _built(name, waiting.pop(name), document, catalog, kinds)
+            built |= {name: found} if found is not None else {}
     for name, keys in waiting.items():
-        key, lacking = _lacking(keys, catalog, assets)[0]
+        key, lacking = _lacking(keys, _seen(keys, catalog), assets)[0]
         what, form = _WATCHED[key]
         near = difflib.get_close_matches(lacking, assets if key == "asset" else [catalog[n].path for n in catalog], n=1)
         remedy = f"did you mean {near[0].removeprefix(site + '/')}?" if near else f"write {form}, without the site"
+        if lacking in catalog.shadows():
+            remedy = f"that is on trial: give {name} shadow: true as well"
         document.find(
             ("signals", name, key), f"signals.{name}.{key} is no {what}: {lacking.removeprefix(site + '/')}", remedy
         )
     return built
+
+
+def _built(
+    name: str, keys: Any, document: Document, catalog: Catalog, kinds: Mapping[str, SignalModule]
+) -> Built | None:
+    """The signal with its tags numbered, or None and a finding."""
+    kind, seen = kinds[keys.type], _seen(keys, catalog)
+    tags = kind.outputs(name, keys, getattr(keys, "asset", "") or seen[seen.number(keys.input)].asset)
+    tags = {role: _on_trial(tag) for role, tag in tags.items()} if keys.shadow else tags
+    for path in [tag.path for tag in tags.values() if tag.path in catalog]:
+        document.find(("signals", name), f"signals.{name} derives {path}, which is a tag already", "rename one")
+    outputs = {role: catalog.add(tag) for role, tag in tags.items()}
+    options = keys.model_dump_json(exclude=None if keys.shadow else {"shadow"})
+    trials = [number for number in outputs.values() if _would_raise(catalog[number])]
+    try:
+        signal = kind.signal(keys, outputs, _seen(keys, catalog))
+    except ValueError as error:
+        document.find(("signals", name), f"signals.{name}: {error}")
+        return None
+    return Built(
+        signal,
+        f"{keys.type} {getattr(kind, 'VERSION', 1)} {options}",
+        np.array(list(outputs.values()), np.uint32),
+        frozenset(trials),
+    )
+
+
+def _seen(keys: Any, catalog: Catalog) -> Catalog:
+    """The tags as a signal sees them: what is on trial only if it is itself."""
+    return catalog.shadows() if keys.shadow else catalog
+
+
+def _on_trial(tag: Tag) -> Tag:
+    return replace(tag, name=shadow_of(tag.name), datatype=TRIAL if tag.datatype == EVENT else tag.datatype)
+
+
+def _would_raise(tag: Tag) -> bool:
+    return tag.datatype == TRIAL or tag.name.startswith(shadow_of("_alarm/"))
 
 
 def _at_site(keys: Any, site: str) -> Any:

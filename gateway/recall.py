@@ -47,12 +47,13 @@ class NoMemory(Exception):
 class Built:
     """A signal as the configuration has it. `identity` says what makes it what it is: kind, version and options.
 
-    `outputs` are the numbers of the tags that it derives.
+    `outputs` are the numbers of the tags that it derives; `trials`, of one on trial, those that would raise something.
     """
 
     signal: Signal
     identity: str
     outputs: NDArray[np.uint32]
+    trials: frozenset[int] = frozenset()
 
 
 def packed(signals: Mapping[str, Built], position: int, told: int) -> bytes:

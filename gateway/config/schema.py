@@ -135,6 +135,7 @@ class SignalKeys(Keys):
     """Keys that every signal has."""
 
     type: Segment = Field(description="a kind of signal, such as vibration or drift")
+    shadow: bool = Field(default=False, description="on trial: it runs, is kept and shown, and raises nothing")
 
 
 class Config(Keys):

@@ -5,6 +5,7 @@ indexed by them. The catalog only grows; who stores it (the journal does) reserv
 order, before tags are added.
 """
 
+import copy
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -12,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.model.tag import Tag
+from gateway.model.tag import Tag, shadow_of
 
 
 class Catalog:
@@ -28,6 +29,7 @@ class Catalog:
         self.tags: list[Tag] = []
         self.assets: list[str] = []
         self.version = self.generation = 0
+        self._shadows = False
         self._added: dict[int, Tag] = {}
         self._changed_at: dict[int, int] = {}
         self._number: dict[str, dict[str, int]] = {}  # by asset and name: whole paths would take another 70 bytes each
@@ -83,6 +85,12 @@ class Catalog:
             self.tags[number] = tag
             self.version += 1
             self._changed_at[number] = self.version
+
+    def shadows(self) -> "Catalog":
+        """Return a view of what there is now, in which a path leads to the tag that is on trial in its place."""
+        view = copy.copy(self)
+        view._shadows = True
+        return view
 
     def changed(self, since: int) -> list[int]:
         """Return the tags that were described anew, added or removed after this version."""
@@ -164,7 +172,10 @@ class Catalog:
         """The number of a path, wherever in it the asset ends and the name begins."""
         end = path.rfind("/")
         while end > 0:
-            number = self._number.get(path[:end], {}).get(path[end + 1 :])
+            names, name = self._number.get(path[:end], {}), path[end + 1 :]
+            if self._shadows and (number := names.get(shadow_of(name))) is not None and self._configured[number]:
+                return number
+            number = names.get(name)
             if number is not None:
                 return number
             end = path.rfind("/", 0, end)

@@ -10,6 +10,8 @@ NO_LABELS: Final[Mapping[int, str]] = MappingProxyType({})
 """One for all the tags whose numbers are just numbers: an empty dictionary takes 64 bytes."""
 EVENT: Final = "event"
 """The datatype of a tag whose readings are events: objects whose names are those of OPC UA (OPC 10000-5, 6.4)."""
+TRIAL: Final = "trial"
+"""The datatype of a tag whose readings would be events, were the signal that derives it not on trial."""
 _SEGMENT: Final = re.compile(r"[a-z0-9_-]+")
 
 
@@ -44,6 +46,11 @@ class Tag:
     @property
     def path(self) -> str:
         return f"{self.asset}/{self.name}"
+
+
+def shadow_of(name: str) -> str:
+    """Return the name that a tag has while the signal that derives it is on trial: nobody takes it for an alarm."""
+    return f"_shadow/{name.removeprefix('_')}"
 
 
 def check_path(path: str) -> str:

@@ -35,6 +35,16 @@ def test_a_path_is_one_tag_wherever_its_asset_ends() -> None:
     assert ("a/b/c" in catalog, "a" in catalog, "/a/b/c/d" in catalog, "" in catalog) == (False,) * 4
 
 
+def test_a_shadow_is_found_in_place_of_its_tag_by_whoever_looks_for_shadows() -> None:
+    catalog = Catalog([Tag("a", "_alarm/x"), Tag("a", "_alarm/y"), Tag("a", "_shadow/alarm/x")])
+    catalog.reserve("a", "_shadow/alarm/y")
+    catalog.add(Tag("a/b", "_shadow/z"))
+    view = catalog.shadows()
+    assert [view.number(f"a/_alarm/{name}") for name in "xy"] == [2, 1], "one that was on trial once is none now"
+    assert (view.number("a/b/z"), "a/b/z" in view, "a/b/z" in catalog) == (4, True, False)
+    assert catalog.number("a/_alarm/x") == 0
+
+
 def test_numbers_of_many_paths_are_columns() -> None:
     catalog = Catalog([Tag("a", "x"), Tag("a", "y"), Tag("a", "z")])
     numbers = catalog.numbers(["a/z", "a/x"])

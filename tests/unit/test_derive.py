@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from gateway.derive import Derived, Deriving
 from gateway.journal import Journal, JournalFile
@@ -124,3 +125,46 @@ def test_other_signals_take_over_with_the_next_reading_and_those_that_stay_miss_
     stays, goes, comes = Doubled([1], 9), Doubled([1], 8), Doubled([11], 10)
     simulate(replaced(tmp_path, [stays, goes], [stays, comes]))
     assert (len(stays.given), len(goes.given), comes.given) == (2, 1, [(Kind.FLOAT, [11])])
+
+
+class Saying:
+    """A Signal that says of each reading what `said` has for it, on another tag."""
+
+    def __init__(self, said: dict[float, Any], output: int) -> None:
+        self.inputs = np.array([1], np.uint32)
+        self._said = said
+        self._output = output
+
+    def update(self, batch: Batch) -> Sequence[Batch]:
+        return [Batch.of([self._output], t, [self._said[v]]) for t, v in zip(batch.time, batch.value, strict=True)]
+
+
+async def counted(folder: Path, signals: dict[str, Built], values: Sequence[float]) -> int:
+    journal = Journal(JournalFile(folder / "journal.db"), inline, LoopClock())
+    deriving = Deriving(Derived(signals, 12), journal, lambda *batches: None, inline)
+    async with asyncio.TaskGroup() as tasks:
+        writing = tasks.create_task(journal.run())
+        running = tasks.create_task(deriving.run(lambda: None))
+        for time, value in enumerate(values):
+            await asyncio.sleep(1.0)
+            journal.append(0, [Batch.of([1], time, [value])])
+        await asyncio.sleep(1.0)
+        running.cancel()
+        writing.cancel()
+    return deriving.counts()["trials_raised"]
+
+
+def test_what_signals_on_trial_would_have_raised_is_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    alarm: Any = Saying({0.0: False, 1.0: True, 2.0: True}, 8)
+    advice: Any = Saying({0.0: {"ActiveState": False}, 1.0: {"ActiveState": True}, 2.0: {"Message": "changed"}}, 9)
+    none = np.empty(0, np.uint32)
+    signals = {
+        "alarm": Built(alarm, "", none, frozenset({8})),
+        "advice": Built(advice, "", none, frozenset({9})),
+        "live": Built(alarm, "", none),
+    }
+    with caplog.at_level("INFO"):
+        assert simulate(counted(tmp_path, signals, [0.0, 1.0, 2.0, 0.0, 1.0])) == 2 + 3, "an alarm that stays is one"
+    said = [record.getMessage() for record in caplog.records if "on trial" in record.getMessage()]
+    assert said.count("signal alarm, which is on trial, would have raised an alarm") == 2
+    assert len(said) == 5

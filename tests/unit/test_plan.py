@@ -9,6 +9,7 @@ import pytest
 from gateway.config import ConfigError, load
 from gateway.model import Catalog
 from gateway.model.method import Argument, Method
+from gateway.model.tag import EVENT, TRIAL
 from gateway.plan import Plan, plan
 from gateway.plugins import Protocols, signal_kinds
 from tests.simulation.loop import LoopClock
@@ -207,6 +208,65 @@ def test_signals_that_feed_each_other_are_told(planned: Planned) -> None:
         "  y: {type: drift, input: utilities/pump1/_maintenance/x}\n"
     )
     assert [line for line, *_ in findings(planned, text)] == [10, 11]
+
+
+ON_TRIAL = (
+    WAVE
+    + """\
+signals:
+  advised: {type: advice, asset: utilities/pump1, signals: [drifts, shifts], shadow: true}
+  drifts: {type: drift, input: utilities/pump1/_maintenance/bearing_rms, shadow: true}
+  shifts: {type: shift, asset: utilities/pump1, tags: [pressure]}
+  bearing: {type: vibration, input: utilities/pump1/wave, sample_rate: 16000, shadow: true}
+  twice: {type: derived, asset: utilities/pump1, formula: 2 * pressure, shadow: true}
+"""
+)
+
+
+def test_what_a_signal_on_trial_derives_nobody_takes_for_an_alarm(planned: Planned) -> None:
+    found = planned(ON_TRIAL)
+    tags = {name: [found.catalog[n] for n in built.outputs.tolist()] for name, built in found.signals.items()}
+    assert list(tags)[-1] == "advised", "what it takes comes first, on trial or not"
+    on_trial = [tag for name, own in tags.items() if name != "shifts" for tag in own]
+    assert all(tag.name.startswith("_shadow/") and tag.datatype != EVENT for tag in on_trial)
+    names = {tag.name for tag in on_trial}
+    assert names >= {
+        "_shadow/alarm/drifts",
+        "_shadow/maintenance/advised",
+        "_shadow/maintenance/bearing_rms",
+        "_shadow/twice",
+    }
+    assert {tag.name for tag in tags["shifts"]} >= {"_alarm/shifts"}
+    would = {name: [found.catalog[n].name for n in built.trials] for name, built in found.signals.items()}
+    assert would == {
+        "shifts": [], "bearing": [], "twice": [],
+        "drifts": ["_shadow/alarm/drifts"], "advised": ["_shadow/maintenance/advised"],
+    }  # fmt: skip
+    (advice,) = tags["advised"]
+    assert advice.datatype == TRIAL
+
+
+def test_a_signal_on_trial_sees_others_on_trial_and_the_live_ones(planned: Planned) -> None:
+    found = planned(ON_TRIAL)
+    seen = {found.catalog[n].name for n in found.signals["advised"].signal.inputs.tolist()}
+    assert seen >= {"_shadow/alarm/drifts", "_alarm/shifts", "_shadow/maintenance/drifts_ratio"}
+
+
+def test_a_live_signal_takes_nothing_from_one_on_trial(planned: Planned) -> None:
+    ((line, what, remedy),) = findings(planned, ON_TRIAL.replace("[drifts, shifts], shadow: true", "[drifts, shifts]"))
+    assert line == 11
+    assert what == "signals.advised.tags is no tag: utilities/pump1/_alarm/drifts"
+    assert remedy == "that is on trial: give advised shadow: true as well"
+
+
+def test_what_was_learned_live_is_not_that_of_the_trial(planned: Planned) -> None:
+    """What a signal remembers has the numbers of what it derives."""
+    live, trial = (
+        planned(f"{WAVE}signals:\n  x: {{type: shift, asset: utilities/pump1{more}}}\n").signals["x"].identity
+        for more in ("", ", shadow: true")
+    )
+    assert live != trial
+    assert "shadow" not in live, "as it was before there were trials, so that nothing begins anew"
 
 
 def test_two_signals_cannot_derive_the_same_tag(planned: Planned) -> None:
