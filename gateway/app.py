@@ -101,6 +101,7 @@ class Gateway:
             planned = first.devices
             stores.begin({device.name: device.connector for device in planned})
             self._production = stores.open_production(first.units, config.production)
+            self.alarms = stores.open_alarms(config, first.alarms, self._switch.methods)
             self.latest.grow(len(self.catalog))
             self.hub = Hub(self.catalog, self.latest, self.journal)
             self.devices = Devices(planned, self.hub, self.latest, self.ledger, clock, chance)
@@ -133,7 +134,7 @@ class Gateway:
                 running(*self._services()),
                 serving(self._api(), http, self._tls(), [str(proxy) for proxy in self._config.api.proxies]),
                 self._durable(),
-                running(self._signals()),
+                running(*self._signals()),
                 self.devices.running(),
                 running(*self._changing()),
             ):
@@ -223,10 +224,17 @@ class Gateway:
         if self._production is not None:
             keeper, production = self._production[0], self.journal.cursor("production")
             drains.append(self._kept("production", lambda up: drain(production, keeper, up, _GATHER_S), keeper.counts))
+        if (alarms := self.alarms) is not None:
+            told = self.journal.cursor("alarms")
+            drains.append(self._kept("alarms", lambda up: drain(told, alarms, up, _GATHER_S), alarms.counts))
         return drains
 
-    def _signals(self) -> Task:
-        return self._kept("signals", self._deriving.run, self._deriving.counts)
+    def _signals(self) -> list[Task]:
+        tasks, alarms = [self._kept("signals", self._deriving.run, self._deriving.counts)], self.alarms
+        if alarms is not None:
+            cursor = self.journal.cursor("alarms")
+            tasks.append(self._kept("alarm events", lambda up: alarms.tell(self.hub, lambda: cursor.behind, up)))
+        return tasks
 
     def _changing(self) -> list[Task]:
         changes = self.changes

@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.alarming import rules
+from gateway.alarms.rule import Rule
 from gateway.config.schema import Config
 from gateway.config.yaml import ConfigError, Document, redacted
 from gateway.contracts import (
@@ -58,6 +60,7 @@ class Plan:
     signals: Mapping[str, Built]
     methods: Mapping[str, Method]
     units: Sequence[Unit]
+    alarms: Sequence[Rule]
 
 
 def plan(
@@ -108,9 +111,10 @@ def plan(
             planned_devices.append(planned)
     signals = _signals(config, document, catalog, kinds)
     work = units(config.production, config.site.path, document, catalog)
+    alarms = rules(config.alarms, config.site.path, document, catalog)
     if document.findings:
         raise ConfigError(document.findings)
-    return Plan(catalog, planned_devices, signals, methods, work)
+    return Plan(catalog, planned_devices, signals, methods, work, alarms)
 
 
 def devices(

@@ -6,6 +6,7 @@ history.db      every reading by time, or PostgreSQL      gateway/historian/
 audit/          who did or was refused what               gateway/audit/
 ratings.db      what was advised, was it right?         gateway/ratings.py
 production.db   states, counts and orders                 gateway/production/
+alarms.db       how alarms are, and what happened to them gateway/alarms/
 devices.json    what connectors learned of their devices  gateway/learned.py
 """
 
@@ -15,6 +16,9 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
+from gateway.alarming import open_register
+from gateway.alarms.keeper import AlarmKeeper
+from gateway.alarms.rule import Rule
 from gateway.audit import AuditFile, AuditLog
 from gateway.clock import ThreadOffload
 from gateway.config import Config
@@ -29,6 +33,7 @@ from gateway.journal.limits import Limits
 from gateway.learned import Learned
 from gateway.ledger import Ledger, LedgerFile
 from gateway.model import Catalog
+from gateway.model.method import Method
 from gateway.production.desk import Desk
 from gateway.production.file import ProductionFile
 from gateway.production.keeper import Keeper, Settings
@@ -83,6 +88,14 @@ class Stores:
         settings = Settings(self.journal.id, round(keys.retention * 1e9))
         keeper = Keeper(file, thread, self.catalog, self._clock, units, settings)
         return keeper, Desk(keeper, file, thread, self._clock)
+
+    def open_alarms(self, config: Config, rules: Sequence[Rule], methods: Mapping[str, Method]) -> AlarmKeeper | None:
+        """Return who keeps the register of alarms; None if alarms are not configured."""
+        if config.alarms is None:
+            return None
+        path, thread = self._folder / "alarms.db", self._threads("alarms")
+        parts = (self._resources, thread, self.catalog, self.journal, self._clock)
+        return open_register(config.alarms, rules, methods, config.site.path, path, *parts)
 
     def _open_ledger(self, path: Path, retention_s: float, down: Callable[[str], str]) -> Ledger:
         file = LedgerFile(path)

@@ -1,7 +1,7 @@
 """The keys of a configuration, as pydantic models. What a key means is said here once, for errors, docs and schema.
 
-Sections with much to say have a file of their own: brokers.py, clients.py, production.py, tracing.py. Devices,
-tags and signals have further keys, which their protocol or kind of signal defines; load.py puts them together.
+Sections with much to say have a file of their own: alarms.py, brokers.py, clients.py, production.py, tracing.py.
+Devices, tags and signals have further keys, which their protocol or kind of signal defines; load.py puts them together.
 """
 
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from gateway.config.alarms import Alarms
 from gateway.config.brokers import Bus, Sparkplug
 from gateway.config.clients import Api
 from gateway.config.production import Production
@@ -154,6 +155,7 @@ class Config(Keys):
     changes: Changes = Changes()
     production: Production | None = None
     tracing: Tracing | None = None
+    alarms: Alarms | None = None
     devices: dict[Segment, Any] = Field(default={})
     signals: dict[Segment, Any] = Field(default={})
 
