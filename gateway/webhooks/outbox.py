@@ -13,6 +13,7 @@ and so many that were given up are kept; what does not fit is given up, or forgo
 
 import json
 import logging
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,16 +88,18 @@ class Outbox:
 
     def put(
         self, letters: Iterable[tuple[Endpoint, str, Letter]], journal: str, place: int, now_ns: int
-    ) -> dict[str, int]:
+    ) -> dict[str, Counter[str]]:
         """Keep letters for endpoints, each with its asset, and how far the journal is taken with them.
 
-        Return how many were given up at once or in their place, and forgotten, as `dropped` and `forgotten`.
+        Return by endpoint how many were queued, are never sent, and were dropped and forgotten for want of room.
         """
+        counted: dict[str, Counter[str]] = defaultdict(Counter)
+        endpoints: dict[str, Endpoint] = {}
         with self._db:
-            endpoints = {}
             for endpoint, asset, one in letters:
                 endpoints[endpoint.name] = endpoint
                 fits = len(one.data) <= DATA_MAX
+                counted[endpoint.name]["events_queued" if fits else "events_dead"] += 1
                 said = "" if fits else f"its data of {len(one.data)} bytes is more than {DATA_MAX}: it is never sent"
                 self._db.execute(
                     "INSERT INTO letter (endpoint, id, asset, attributes, data, made, due, error, dead)"
@@ -104,10 +107,11 @@ class Outbox:
                     (endpoint.name, one.id, asset, json.dumps(one.attributes), one.data if fits else None,
                      now_ns, now_ns, said, None if fits else now_ns),
                 )  # fmt: skip
-            dropped = sum(self._give_up(endpoint, now_ns) for endpoint in endpoints.values())
-            forgotten = sum(self._forget(endpoint, now_ns) for endpoint in endpoints.values())
+            for name, endpoint in endpoints.items():
+                counted[name]["events_dropped"] += self._give_up(endpoint, now_ns)
+                counted[name]["events_forgotten"] += self._forget(endpoint, now_ns)
             self._db.execute("UPDATE state SET journal = ?, place = ?", (journal, place))
-        return {"dropped": dropped, "forgotten": forgotten}
+        return counted
 
     def due(self, endpoint: Endpoint, now_ns: int, most: int) -> list[Waiting]:
         """Return letters whose time has come, those first that have waited longest for it."""

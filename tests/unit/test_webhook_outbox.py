@@ -30,7 +30,9 @@ def one(n: int, **value: Any) -> Letter:
 
 
 def put(box: Outbox, *n: int, endpoint: Endpoint = ERP, asset: str = "filler", now: int = NOW) -> dict[str, int]:
-    return box.put([(endpoint, asset, one(k)) for k in n], "journal", max(n), now)
+    counted = box.put([(endpoint, asset, one(k)) for k in n], "journal", max(n), now)[endpoint.name]
+    assert counted["events_queued"] == len(n)
+    return {"dropped": counted["events_dropped"], "forgotten": counted["events_forgotten"]}
 
 
 def ids(found: list[Waiting]) -> list[str]:
