@@ -93,7 +93,7 @@ class Stores:
         """Return who keeps the register of alarms; None if alarms are not configured."""
         if config.alarms is None:
             return None
-        path, thread = self._folder / "alarms.db", self._threads("alarms")
+        path, thread = self._folder / "alarms.db", self.threads("alarms")
         parts = (self._resources, thread, self.catalog, self.journal, self._clock)
         return open_register(config.alarms, rules, methods, config.site.path, path, *parts)
 
