@@ -112,7 +112,7 @@ BUGS = [
     ),
     Planted(
         "a machine is judged in a way of running that it has not settled in",
-        "gateway/signals/_asset.py", "return self._up > self._settle", "return True",
+        "gateway/signals/_gate.py", "return self._up > self._settle", "return True",
         "tests/conformance/test_signals.py",
     ),
     Planted(
