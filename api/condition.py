@@ -110,15 +110,14 @@ class Conditions:
     async def _told_before(self, number: int) -> Reading | None:
         plant = self._plant
         if number not in self._before and plant.keeps_history:
-            past = await plant.at(plant.catalog[number].path, plant.now_ns(), usable=False)
-            known = (
-                None
-                if past is None
-                else Reading(int(past.time[0]), past.value.tolist()[0], bool(good(past.quality)[0]))
-            )
-            if known is None and plant.now_ns() - plant.started_ns < _SETTLED_NS:
+            try:
+                past = await plant.at(plant.catalog[number].path, plant.now_ns(), usable=False)
+            except ConnectionError:  # then nobody knows how it was; how others are does not depend on that
                 return None
-            self._before[number] = known
+            if past is not None:
+                self._before[number] = Reading(int(past.time[0]), past.value.tolist()[0], bool(good(past.quality)[0]))
+            elif plant.now_ns() - plant.started_ns >= _SETTLED_NS:
+                self._before[number] = None
         return self._before.get(number)
 
     def _condition(self, machine: Machine, now: Mapping[str, Reading]) -> dict[str, Any]:

@@ -217,8 +217,9 @@ class Ratings:
     def _advised(self, record: Record) -> Iterator[Advice]:
         for batch in (batch for batch in record.batches if batch.kind is Kind.OBJECT):
             for number, time, value in zip(batch.tag.tolist(), batch.time.tolist(), batch.value.tolist(), strict=True):
-                if isinstance(value, dict) and "AdviceId" in value and self._catalog[number].datatype == EVENT:
-                    yield _told(self._catalog[number].path, time, value)
+                tag = self._catalog[number]
+                if tag.datatype == EVENT and not tag.device and isinstance(value, dict) and "AdviceId" in value:
+                    yield _told(tag.path, time, value)
 
 
 def _told(tag: str, time_ns: int, event: Mapping[str, Any]) -> Advice:

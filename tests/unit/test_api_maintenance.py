@@ -168,6 +168,22 @@ async def test_without_history_there_is_all_but_the_readings(tmp_path: Path) -> 
     assert b"no readings in history" in drawn.content
 
 
+async def test_while_history_is_away_machines_are_as_told_and_the_evidence_says_why_it_is_not(tmp_path: Path) -> None:
+    hall = Hall(Still(), ())
+    hall.derived.signals = derived = wired(hall.catalog)
+    away = History(engine(f"sqlite:///{tmp_path / 'no such folder' / 'history.db'}"))
+    with shown(hall, tmp_path, Still(), away) as (view, hub):
+        hub(*told(hall.catalog, derived))
+        transport = httpx.ASGITransport(create(view, {}), raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway/api/v1/") as http:
+            found = (await http.get("maintenance")).json()
+            detail = await http.get("maintenance/utilities/pump1")
+    away.close()
+    assert [(one["asset"], one["state"]) for one in found] == [(FAN, "unknown"), (PUMP, "alarm")]
+    assert (detail.status_code, detail.headers["content-type"]) == (503, "application/problem+json")
+    assert "history cannot be read" in detail.json()["detail"]
+
+
 async def test_what_is_not_there_is_404_and_a_window_that_is_none_422(tmp_path: Path) -> None:
     async with asked(tmp_path) as http:
         for path in ("maintenance/utilities", "maintenance/nowhere/evidence.svg"):

@@ -13,6 +13,7 @@ from api.app import create
 from gateway import ratings
 from gateway.model import Batch, Catalog, Record, Tag
 from gateway.model.batch import objects
+from gateway.model.tag import EVENT
 from gateway.ratings import Advice, Rating, Ratings, RatingsFile, Wanted, read
 from gateway.signals import advice
 from tests.drive import SITE, Hall, Still, shown
@@ -173,6 +174,15 @@ def test_what_a_signal_raises_again_after_it_began_anew_ends_what_stood_before(t
     file.take([first, given("c", 7), again])
     file.take([first])
     assert [(one.id, one.cleared_ns) for one in file.found(Wanted(0, 99))] == [("b", None), ("c", None), ("a", 9)]
+    file.close()
+
+
+async def test_what_a_device_tells_is_no_advice_of_ours_whatever_is_in_it(tmp_path: Path) -> None:
+    catalog = Catalog([Tag(PUMP, "alarms", device="pump", datatype=EVENT)])
+    file = RatingsFile(tmp_path / "ratings.db")
+    batch = Batch.of([0], EPOCH_NS, objects([{"AdviceId": {"no": "text"}}]))
+    await Ratings(file, inline, catalog, Still()).write([Record(1, 0, 1, 1, EPOCH_NS, (batch,))])
+    assert file.found(Wanted(0, 2**63 - 1)) == []
     file.close()
 
 
