@@ -24,6 +24,7 @@ from gateway.journal import Journal
 from gateway.latest import Latest
 from gateway.ledger import Ledger
 from gateway.model import Catalog, Record
+from gateway.model.tag import shadow_of
 from gateway.plan import PlannedDevice
 from gateway.production.desk import Desk
 from gateway.ratings import Ratings
@@ -130,11 +131,12 @@ class View:
         return planned.connector.trace(number)
 
     def spectral(self, asset: str) -> dict[str, Spectral]:
-        return {
-            name: built.signal
-            for name, built in self._derived.signals.items()
-            if isinstance(built.signal, Spectral) and self.catalog[int(built.outputs[0])].asset == asset
-        }
+        found: dict[str, Spectral] = {}
+        for name, built in self._derived.signals.items():
+            first = self.catalog[int(built.outputs[0])]
+            if isinstance(built.signal, Spectral) and first.asset == asset and not first.name.startswith(shadow_of("")):
+                found[name] = built.signal
+        return found
 
     def parts(self) -> list[api.plant.Part]:
         return [self._journal_part(), *map(_part, self._parts.values())]

@@ -15,6 +15,7 @@ from gateway.historian.history import History, Progress
 from gateway.historian.schema import engine
 from gateway.model import Batch, Catalog, Quality, Tag
 from gateway.model.batch import objects
+from gateway.model.tag import shadow_of
 from gateway.recall import Built
 from gateway.signals import health, vibration
 from gateway.signals._data_manipulation.bearing import Bearing
@@ -33,7 +34,10 @@ BPFO_HZ = BEARING.per_turn["bpfo"] * SHAFT_HZ
 
 
 def wired(catalog: Catalog) -> dict[str, Built]:
-    """A pump with a signal x, its health, its life and a bearing that is looked at; a fan of which nothing was told."""
+    """A pump with a signal x, its health, its life and a bearing that is looked at; a fan of which nothing was told.
+
+    A second signal of the bearing is on trial.
+    """
     for name in ("flow", *MEMBER, "waveform"):
         catalog.add(Tag(PUMP, name, unit={"flow": "m3/h", "waveform": "m/s2"}.get(name, "")))
     catalog.add(Tag(FAN, "_alarm/x"))
@@ -45,7 +49,11 @@ def wired(catalog: Catalog) -> dict[str, Built]:
     options = vibration.Options(input=f"{PUMP}/waveform", sample_rate=RATE_HZ, bearing=BEARING, speed=60 * SHAFT_HZ)
     outputs = {role: catalog.add(tag) for role, tag in vibration.outputs("end", options, PUMP).items()}
     signal = vibration.signal(options, outputs, catalog)
-    return {"end": Built(signal, "", np.array(list(outputs.values()), np.uint32))}
+    trial = catalog.add(Tag(PUMP, shadow_of("_maintenance/end2_rms")))
+    return {
+        "end": Built(signal, "", np.array(list(outputs.values()), np.uint32)),
+        "end2": Built(signal, "", np.array([trial], np.uint32)),
+    }
 
 
 def told(catalog: Catalog, derived: dict[str, Built]) -> Sequence[Batch]:
