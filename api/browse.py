@@ -22,6 +22,7 @@ class TagInfo(BaseModel):
     name: str
     unit: str = Field(default="", description="UCUM", examples=["Cel"])
     description: str = ""
+    datatype: str = Field(default="", description="event if its values tell what happened", examples=["event"])
     range: list[float] = Field(default=[], description="low and high end of the instrument")
     deadband: float = 0.0
     labels: dict[int, str] = Field(default={}, description="what the numbers of a state mean")

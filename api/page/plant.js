@@ -29,6 +29,8 @@ class Tag {
     this.labels = info.labels ?? {};
     this.device = info.device ?? "";
     this.source = info.source ?? "";
+    this.isEvent = info.datatype === "event";
+    if (this.isEvent) this.state = "good";
   }
 
   /** The first segment of the names of derived tags says what they are: _maintenance, _alarm; "" for the machine's. */
@@ -62,7 +64,7 @@ class Tag {
     if (time < this.time) return; // it came late: history has it
     this.time = time;
     this.value = reading.value;
-    this.state = stateOf(reading);
+    this.state = stateOf(reading, this.isEvent);
     this.reason = reading.reason ?? "";
     if (reading.value !== null) this.kind = Array.isArray(reading.value) ? "waveform" : typeof reading.value;
     if (typeof reading.value === "number") this.precision.see(reading.value);
@@ -168,9 +170,10 @@ export class Plant {
   }
 }
 
-/** Waiting for the first value is no fault: a signal that learns, a device that is being connected. */
-function stateOf(reading) {
-  return reading.reason === "BadWaitingForInitialData" ? "waiting" : reading.quality;
+/** Waiting for the first value is no fault: a signal that learns, a device that is being connected; no event is good. */
+function stateOf(reading, isEvent) {
+  if (reading.reason !== "BadWaitingForInitialData") return reading.quality;
+  return isEvent ? "good" : "waiting";
 }
 
 function count(tag, change) {
