@@ -525,6 +525,16 @@ BUGS = [
         "tests/property/test_life_trend.py::test_the_interval_holds_what_it_says",
     ),
     Planted(
+        "what no machine of the fleet did is judged by the fleet",
+        "gateway/signals/_prognosis/model.py", "if beyond.any()", "if beyond.all()",
+        "tests/unit/test_fit.py::test_it_is_silent_and_says_why",
+    ),
+    Planted(
+        "a machine teaches what it was after its failure",
+        "gateway/signals/_prognosis/course.py", "found[at[i < n]] = made[i < n]", "found[at] = made",
+        "tests/unit/test_prognosis.py::test_a_machine_is_the_same_alone_and_beside_others_that_last_longer_or_shorter",
+    ),
+    Planted(
         "one reading from the future ends a trend for ever",
         "gateway/signals/life_trend.py", "flatnonzero(run >= _BACK)", "flatnonzero(run < 0)",
         "tests/property/test_life_trend.py::test_one_reading_from_the_future_does_not_stop_it_for_ever",

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     config, document = _process.read_config(args.config)
     protocols = Protocols()
     found = devices(config, document, Catalog(), protocols)
-    history = _history(config)
+    history = history_of(config)
     try:
         told = [_told(args, history, device, protocols[urlsplit(device.url).scheme]) for device in found]
     finally:
@@ -128,7 +128,7 @@ def _recipe(device: Device, rows: Sequence[int]) -> str:
     return json.dumps({"tags": tags}, default=str)
 
 
-def _history(config: Config) -> History:
+def history_of(config: Config) -> History:
     """The history of a gateway. Raises OSError if it keeps none."""
     url = config.history_url
     if url == "none":

@@ -7,7 +7,8 @@ With C the covariance of rows and D that of their differences these are the eige
 """
 
 from collections.abc import Sequence
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,22 +21,27 @@ _RIDGE: Final = 1e-3
 """As a share of the variance of a tag: two tags may be one and the same."""
 
 
+@dataclass(frozen=True, slots=True)
 class Directions:
-    """Learned from runs of machines, shape (rows, n) each, of tags with a deviation of about 1."""
+    """The slow directions of a fleet: `mix` makes them of tags, shape (n, directions), the slowest first."""
 
-    def __init__(self, runs: Sequence[Matrix]) -> None:
+    mix: Matrix
+
+    @classmethod
+    def of(cls, runs: Sequence[Matrix]) -> Self:
+        """Learn from runs of machines, shape (rows, n) each, of tags with a deviation of about 1."""
         rows = np.vstack(runs)
         trembles = np.cov(np.vstack([np.diff(run, axis=0) for run in runs]), rowvar=False) / 2
         whiten = np.linalg.inv(np.linalg.cholesky(np.atleast_2d(trembles) + _RIDGE * np.eye(rows.shape[1])))
         slow, vectors = np.linalg.eigh(whiten @ np.atleast_2d(np.cov(rows, rowvar=False)) @ whiten.T)
         count = max(1, int((slow > 1 / (1 - _AUTOCORRELATION_MIN)).sum()))
         mix = (whiten.T @ vectors)[:, ::-1][:, :count]
-        self._mix: Matrix = mix / (rows @ mix).std(axis=0)
+        return cls(mix / (rows @ mix).std(axis=0))
 
     def __len__(self) -> int:
-        return len(self._mix.T)
+        return len(self.mix.T)
 
     def along(self, rows: Matrix) -> Matrix:
         """Return where the rows are in each direction, the slowest first, with a deviation of 1 in the fleet."""
-        where: Matrix = rows @ self._mix
+        where: Matrix = rows @ self.mix
         return where

@@ -1,137 +1,195 @@
-"""Remaining useful life from a fleet: machines of a kind that ran until they failed teach it for the others.
+"""What a fleet teaches of its machines: how many rows one has left, of a kind of which others ran until they failed.
 
 Random tanh features and a ridge regression in closed form (random vector functional link; Pao, Park, Sobajic,
 Neurocomputing 6, 1994), the mean of several. The life that counts ends at a cap: a new machine shows nothing of how it
-will end. Machines are left out in turn and predicted by the others; what predictions near one missed then are the
-quantiles of what it will miss, which is the interval (conformal prediction; Lei et al., JASA 113, 2018).
+will end. Where no machine of the fleet ever was, nothing is known.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.signals._prognosis.course import AGES, Averages, Course, side_by_side
+from gateway.signals._prognosis.directions import Directions
+from gateway.signals._prognosis.regimes import Regimes
+
 Matrix = NDArray[np.float64]
 
-_FOLDS: Final = 5
 _FARTHEST: Final = 5.0
-_NEAR: Final = 8.0
-"""Predictions of a life so near to another miss by as much."""
-_LEAST: Final = 200
-"""Rows that an interval is read off, at least."""
+_NEAR: Final = 5
+"""Rows over which it is looked whether a tag is where it was in the fleet: one row may be odd."""
+_ROOM: Final = 0.2
+"""So much farther than in the fleet a tag may be, as a share of how far it went there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`cap` in rows; `caution` is how much earlier than likely a life is said to end, because late is worse, in rows;
-    `beyond` is what may be outside the interval, on each side.
-    """
+    """`cap` in rows; `aged` says whether it is known how old machines are."""
 
     cap: float = 125.0
     members: int = 4
     width: int = 1500
     ridge: float = 30.0
-    reach: float = 2.0
-    caution: float = 1.5
-    beyond: float = 0.05
+    reach: float = 1.0
+    aged: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Life:
-    """Remaining rows, shape (k,): most likely, and the ends of the interval."""
-
-    rul: Matrix
-    lower: Matrix
-    upper: Matrix
-
-
-@dataclass(frozen=True, slots=True)
-class _Member:
+class Member:
     """One regression: features of features, and what they say of life."""
 
     mix: Matrix
     shift: Matrix
-    weight: Matrix
+    says: Matrix
 
     @classmethod
-    def of(cls, rows: Matrix, life: Matrix, mixed: tuple[Matrix, Matrix], settings: Settings) -> Self:
-        mix, shift = mixed
+    def of(cls, rows: Matrix, life: Matrix, weight: Matrix, chance: np.random.Generator, settings: Settings) -> Self:
+        n = rows.shape[1]
+        mix = chance.normal(size=(n, settings.width)) * settings.reach / np.sqrt(n)
+        shift = chance.uniform(-1, 1, settings.width)
         seen = _seen(rows, mix, shift)
+        root = np.sqrt(weight).astype(np.float32)
+        seen *= root[:, None]
         squares = (seen.T @ seen).astype(np.float64) + settings.ridge * np.eye(seen.shape[1])
-        weight = np.linalg.solve(squares, (seen.T @ life.astype(np.float32)).astype(np.float64))
-        return cls(mix, shift, weight.astype(np.float64))
+        says = np.linalg.solve(squares, (seen.T @ (root * life.astype(np.float32))).astype(np.float64))
+        return cls(mix, shift, says.astype(np.float64))
 
     def __call__(self, rows: Matrix) -> Matrix:
-        life: Matrix = _seen(rows, self.mix, self.shift).astype(np.float64) @ self.weight
+        life: Matrix = _seen(rows, self.mix, self.shift).astype(np.float64) @ self.says
         return life
-
-
-class _Crowd:
-    """The mean of several regressions, of standardised features."""
-
-    def __init__(self, rows: Matrix, life: Matrix, mixed: Sequence[tuple[Matrix, Matrix]], settings: Settings) -> None:
-        self._mean, self._deviation = rows.mean(axis=0), np.maximum(rows.std(axis=0), 1e-9)
-        self._level = float(life.mean())
-        standard = self._standard(rows)
-        self._members = [_Member.of(standard, life - self._level, one, settings) for one in mixed]
-
-    def __call__(self, rows: Matrix) -> Matrix:
-        standard = self._standard(rows)
-        found: Matrix = np.mean([member(standard) for member in self._members], axis=0) + self._level
-        return found
-
-    def _standard(self, rows: Matrix) -> Matrix:
-        near: Matrix = np.clip((rows - self._mean) / self._deviation, -_FARTHEST, _FARTHEST)
-        return near
-
-
-class Fleet:
-    """Learns from the features of machines that failed, each of shape (rows, n), the last row that of the failure."""
-
-    def __init__(self, runs: Sequence[Matrix], chance: np.random.Generator, settings: Settings | None = None) -> None:
-        """Mix the features as `chance` has it; the same generator makes the same fleet."""
-        s = self._settings = settings or Settings()
-        n = runs[0].shape[1]
-        mixed = [
-            (chance.normal(size=(n, s.width)) * s.reach / np.sqrt(n), chance.uniform(-1, 1, s.width))
-            for _ in range(s.members)
-        ]
-        life = [np.minimum(np.arange(len(run))[::-1], s.cap).astype(np.float64) for run in runs]
-        self._crowd = _Crowd(np.vstack(runs), np.concatenate(life), mixed, s)
-        said, left = [], []
-        for fold in range(_FOLDS):
-            others = [i for i in range(len(runs)) if i % _FOLDS != fold]
-            crowd = _Crowd(
-                np.vstack([runs[i] for i in others]), np.concatenate([life[i] for i in others]), mixed[:1], s
-            )
-            for i in range(fold, len(runs), _FOLDS):
-                said.append(np.clip(crowd(runs[i]), 0, s.cap))
-                left.append(life[i])
-        self._missed = self._quantiles(np.concatenate(said), np.concatenate(left))
-
-    def predict(self, rows: Matrix) -> Life:
-        """Return what is left for machines with these features, shape (k, n)."""
-        said = np.clip(self._crowd(rows), 0, self._settings.cap)
-        at = np.arange(self._missed.shape[1])
-        lower, upper = (np.clip(said + np.interp(said, at, column), 0, self._settings.cap) for column in self._missed)
-        return Life(np.clip(said - self._settings.caution, lower, upper), lower, upper)
-
-    def _quantiles(self, said: Matrix, left: Matrix) -> Matrix:
-        """What predictions near 0, 1, ... cap missed: lower and upper end, shape (2, cap + 1)."""
-        order = np.argsort(said, kind="stable")
-        said, missed = said[order], (left - said)[order]
-        found = []
-        for life in range(int(self._settings.cap) + 1):
-            begin, end = np.searchsorted(said, (life - _NEAR, life + _NEAR))
-            lacking = max(0, min(_LEAST, len(said)) - (end - begin))
-            part = missed[max(0, begin - lacking) : end + lacking]
-            found.append(np.quantile(part, (self._settings.beyond, 1 - self._settings.beyond)))
-        return np.array(found).T
 
 
 def _seen(rows: Matrix, mix: Matrix, shift: Matrix) -> NDArray[np.float32]:
     """Half the digits are enough here, and take half the time."""
     near = rows.astype(np.float32)
     return np.hstack([np.tanh(near @ mix.astype(np.float32) + shift.astype(np.float32)), near])
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """The mean of several regressions, of standardised features."""
+
+    mean: Matrix
+    deviation: Matrix
+    level: float
+    members: tuple[Member, ...]
+
+    @classmethod
+    def of(cls, rows: Matrix, life: Matrix, weight: Matrix, chance: np.random.Generator, settings: Settings) -> Self:
+        mean, deviation = rows.mean(axis=0), np.maximum(rows.std(axis=0), 1e-9)
+        standard, level = _standard(rows, mean, deviation), float(life.mean())
+        members = [Member.of(standard, life - level, weight, chance, settings) for _ in range(settings.members)]
+        return cls(mean, deviation, level, tuple(members))
+
+    def __call__(self, rows: Matrix) -> Matrix:
+        standard = _standard(rows, self.mean, self.deviation)
+        found: Matrix = np.mean([member(standard) for member in self.members], axis=0) + self.level
+        return found
+
+
+def _standard(rows: Matrix, mean: Matrix, deviation: Matrix) -> Matrix:
+    near: Matrix = np.clip((rows - mean) / deviation, -_FARTHEST, _FARTHEST)
+    return near
+
+
+class Machines:
+    """Where k machines are, side by side: the course of each, and its tags of late."""
+
+    def __init__(self, k: int, directions: int, tags: int) -> None:
+        self.rows = 0
+        self.course = Course(k, directions)
+        self.near = Averages([_NEAR], (k, tags))
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Learned from machines that failed. A row of one has its settings first, then its tags."""
+
+    settings: int
+    aged: bool
+    cap: float
+    longest: int
+    """Rows of the machine that lasted longest."""
+    regimes: Regimes
+    directions: Directions
+    low: Matrix
+    high: Matrix
+    """Where tags that do something were, in z, with some room."""
+    crowd: Crowd
+
+    @classmethod
+    def of(cls, runs: Sequence[Matrix], settings: int, chance: np.random.Generator, how: Settings) -> Self:
+        """Learn from runs of shape (rows, settings + tags), all finite; the last row of each is that of the failure.
+
+        The same runs and the same chance make the same fleet.
+        """
+        regimes = Regimes.of(*_parts(np.vstack(runs), settings))
+        z = [regimes.z(*_parts(run, settings)) for run in runs]
+        directions = Directions.of(z)
+        near = Averages([_NEAR], (len(runs), z[0].shape[1]))
+        tags = np.vstack(side_by_side(z, lambda rows: near.step(rows)[0]))
+        room = _ROOM * np.ptp(tags, axis=0)
+        course = Course(len(runs), len(directions))
+        rows = np.vstack(side_by_side([directions.along(run) for run in z], course.step))
+        life = np.concatenate([left(run, how.cap) for run in runs])
+        alike = len(rows) / len(runs)  # a machine teaches as much as any other, however many rows it lasted
+        weight = np.concatenate([np.full(len(run), alike / len(run)) for run in runs])
+        return cls(
+            settings=settings,
+            aged=how.aged,
+            cap=how.cap,
+            longest=max(map(len, runs)),
+            regimes=regimes,
+            directions=directions,
+            low=tags.min(axis=0) - room,
+            high=tags.max(axis=0) + room,
+            crowd=Crowd.of(_known(rows, aged=how.aged), life, weight, chance, how),
+        )
+
+    def begin(self, k: int = 1) -> Machines:
+        """Return the state of k machines that are new."""
+        return Machines(k, len(self.directions), len(self.low))
+
+    def step(self, machines: Machines, rows: Matrix) -> tuple[Matrix, NDArray[np.bool_]]:
+        """Take a row of each machine, shape (k, settings + tags).
+
+        Return what is known after it, shape (k, m), and where it is beyond the fleet, shape (k, 2 + tags that do
+        something): too old, in no regime, and tag by tag.
+        """
+        settings, tags = _parts(rows, self.settings)
+        z = self.regimes.z(settings, tags)
+        machines.rows += 1
+        near = machines.near.step(z)[0]
+        known = _known(machines.course.step(self.directions.along(z)), aged=self.aged)
+        old = np.full(len(rows), machines.rows > self.longest)
+        beyond = np.column_stack([old, self.regimes.strange(settings), (near < self.low) | (near > self.high)])
+        return known, beyond
+
+    def say(self, known: Matrix) -> Matrix:
+        """Return how many rows are most likely left, shape (k,), from what is known, shape (k, m)."""
+        likely: Matrix = np.clip(self.crowd(known), 0, self.cap)
+        return likely
+
+    def follow(self, runs: Sequence[Matrix]) -> Iterator[tuple[Matrix, NDArray[np.bool_]]]:
+        """Return what is known after each row of each run, shape (rows, m), and which are beyond, shape (rows, ...)."""
+        machines = self.begin(len(runs))
+        tags = len(self.low) + 2
+        for rows in side_by_side(runs, lambda now: np.hstack(self.step(machines, now))):
+            yield rows[:, :-tags], rows[:, -tags:] > 0
+
+
+def left(run: Matrix, cap: float) -> Matrix:
+    """Return how many rows are left after each of a run that ends with the failure, at most `cap`."""
+    return np.minimum(np.arange(len(run))[::-1], cap).astype(np.float64)
+
+
+def _parts(rows: Matrix, settings: int) -> tuple[Matrix, Matrix]:
+    """Settings and tags; without settings one that is always the same."""
+    return (rows[:, :settings] if settings else np.zeros((len(rows), 1))), rows[:, settings:]
+
+
+def _known(features: Matrix, *, aged: bool) -> Matrix:
+    return features if aged else features[:, :-AGES]
