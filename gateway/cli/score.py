@@ -49,4 +49,11 @@ def run(args: argparse.Namespace) -> int:
         with out.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([benchmark.COLUMNS, *rows])
         print(f"{out}: {len(rows):,} rows")
+        for line in getattr(benchmark, "told", _nothing)(rows):
+            print(line)
     return 0
+
+
+def _nothing(rows: Sequence[Sequence[Any]]) -> Sequence[str]:
+    """What a benchmark says of its rows that has nothing to say."""
+    return ()

@@ -39,6 +39,30 @@ def test_tep_finds_faults_and_leaves_normal_running_alone(tmp_path: Path) -> Non
     assert np.mean([column[160:].mean() for name, column in alarm.items() if name not in hidden]) > 0.95
 
 
+ROOTS = {
+    4: ("XMV(10)", "XMEAS(9)"),  # cooling water of the reactor
+    5: ("XMV(11)", "XMEAS(22)"),  # cooling water of the condenser
+    6: ("XMEAS(1)", "XMV(3)"),  # loss of feed A
+    7: ("XMEAS(4)", "XMV(4)"),  # pressure of feed C
+    10: ("XMEAS(18)",),  # temperature of feed C, which goes into the stripper
+    11: ("XMV(10)", "XMEAS(9)"),
+    12: ("XMV(11)", "XMEAS(22)"),
+    14: ("XMV(10)", "XMEAS(21)"),  # valve of the cooling water of the reactor
+}
+"""What a fault of the Tennessee Eastman process is at (Downs, Vogel 1993, table 8)."""
+
+
+def test_tep_names_what_a_fault_is_at(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found("tep", public("tep"), tmp_path / "tep.csv")
+    lines = {line[1:3]: line for line in capsys.readouterr().out.splitlines() if "alarm in row" in line}
+    here = [fault for fault in ROOTS if f"{fault:02d}" in lines]
+    assert len(here) >= 6
+    for fault in here:
+        at_once, in_an_hour = lines[f"{fault:02d}"].split(";")
+        for named in (at_once, in_an_hour):
+            assert any(root in named for root in ROOTS[fault]), lines[f"{fault:02d}"]
+
+
 def test_skab_beats_the_clock_and_the_constant(tmp_path: Path) -> None:
     rows = found("skab", public("skab"), tmp_path / "skab.csv")
     truth = {}
