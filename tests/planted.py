@@ -484,6 +484,18 @@ BUGS = [
         "tests/unit/test_history.py",
     ),
     Planted(
+        "what holds between rows that are merged is lost",
+        "gateway/historian/held.py",
+        "np.where(goes_on, rows.last, 0.0) * (between", "np.where(goes_on, 0.0, 0.0) * (between",
+        "tests/property/test_held.py",
+    ),
+    Planted(
+        "another kind of value that is older is merged as if it came behind",
+        "gateway/historian/compact.py",
+        "over = _overlapping(known, wide)", "over = set(_overlapping(known, wide)) - _overlapping(known, wide)",
+        "tests/property/test_held.py",
+    ),
+    Planted(
         "of readings of the same time the first is the last",
         "gateway/historian/rollup.py",
         "== largest, np.arange(len(time)), -1)", "== largest, -np.arange(len(time)), -len(time))",

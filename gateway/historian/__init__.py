@@ -4,6 +4,7 @@
     grid.py     readings as they arrived as bytes, and back                  pure
     order.py    readings by series and time, each once                       pure
     rollup.py   readings of many series to one row per series and minute     pure
+    held.py     how long values held within such a row                       pure
     summary.py  what readings of one series come to, and pictures of them    pure
     schema.py   the tables, one schema for SQLite and PostgreSQL
     views.py    the roll-ups as SQL users read them

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Table, select
 from gateway.historian import schema
 from gateway.historian.chunks import Chunks, chunks_of, merge_late, newest_times
 from gateway.historian.grid import Grid, merged
+from gateway.historian.held import begin, end
 from gateway.historian.order import SHARD_SERIES, batch_of, between, numbers, once
 from gateway.historian.rollup import HOUR_NS, MINUTE_NS, Rollup, joined, merge, rollup_sorted
 from gateway.historian.rows import insert_rows
@@ -53,7 +54,7 @@ def store(db: Connection, shard: int, grids: Iterable[Grid]) -> int:
             mine = between(batch, number, number)
             replaced += merge_late(db, mine)
             again |= {(number, hour) for hour in np.unique(mine.time // HOUR_NS).tolist()}
-    _add_rollups(db, joined(rows), again)
+    again |= _add_rollups(db, joined(rows), again)
     for number, hour in sorted(again):
         rollup_again(db, number, hour * HOUR_NS)
     return replaced
@@ -70,23 +71,53 @@ def _late(batch: Batch, newest: NDArray[np.int64]) -> NDArray[np.bool_]:
 # --- roll-ups -----------------------------------------------------------------------------
 
 
-def _add_rollups(db: Connection, rows: Rollup, but: Collection[tuple[int, int]]) -> None:
-    """Add rows per minute to the roll-ups, but those of some series and hours; one that is there is merged with."""
-    if but:
-        hours = zip(rows.series.tolist(), (rows.bucket // HOUR_NS).tolist(), strict=True)
-        rows = rows.where(np.array([own not in but for own in hours], np.bool_))
-    for table, width_ns in ((schema.rollup_1m, MINUTE_NS), (schema.rollup_1h, HOUR_NS)):
-        if len(rows):
-            wide = rows if width_ns == MINUTE_NS else merge(rows, rollup_of(()), width_ns)
-            known = db.execute(
-                select(table).where(
-                    table.c.series.between(int(wide.series[0]), int(wide.series[-1])),
-                    table.c.bucket.between(int(wide.bucket.min()), int(wide.bucket.max())),
-                )
-            )
-            touched = set(zip(wide.series.tolist(), wide.bucket.tolist(), strict=True))
-            mine = [row for row in known if (row.series, row.bucket) in touched]
-            _put(db, table, merge(rollup_of(mine), wide, width_ns) if mine else wide)
+def _add_rollups(db: Connection, rows: Rollup, but: Collection[tuple[int, int]]) -> set[tuple[int, int]]:
+    """Add rows per minute to the roll-ups, but those of some series and hours; one that is there is merged with.
+
+    Returns the series and hours that are not added either, for they begin before what is there ends: another kind of
+    value has come later, and how long each value held cannot be told from rows.
+    """
+    rows = _without(rows, but)
+    wide = merge(rows, rollup_of(()), HOUR_NS)
+    known = _known(db, schema.rollup_1h, wide)
+    over = _overlapping(known, wide)
+    for table, mine, width_ns in (
+        (schema.rollup_1m, _without(rows, over), MINUTE_NS),
+        (schema.rollup_1h, _without(wide, over), HOUR_NS),
+    ):
+        there = known if width_ns == HOUR_NS else _known(db, table, mine)
+        _put(db, table, merge(_without(there, over), mine, width_ns) if len(there) else mine)
+    return over
+
+
+def _without(rows: Rollup, hours: Collection[tuple[int, int]]) -> Rollup:
+    """The rows but those of some series and hours."""
+    if not hours:
+        return rows
+    own = zip(rows.series.tolist(), (rows.bucket // HOUR_NS).tolist(), strict=True)
+    return rows.where(np.array([one not in hours for one in own], np.bool_))
+
+
+def _known(db: Connection, table: Table, rows: Rollup) -> Rollup:
+    """What is stored of the series and buckets of these rows."""
+    if not len(rows):
+        return rollup_of(())
+    found = db.execute(
+        select(table).where(
+            table.c.series.between(int(rows.series[0]), int(rows.series[-1])),
+            table.c.bucket.between(int(rows.bucket.min()), int(rows.bucket.max())),
+        )
+    )
+    touched = set(zip(rows.series.tolist(), rows.bucket.tolist(), strict=True))
+    return rollup_of([row for row in found if (row.series, row.bucket) in touched])
+
+
+def _overlapping(known: Rollup, rows: Rollup) -> set[tuple[int, int]]:
+    """The series and hours of rows per hour that do not begin behind the end of what is known of them."""
+    begins = zip(rows.series.tolist(), rows.bucket.tolist(), begin(rows).tolist(), strict=True)
+    first = {(series, bucket): time for series, bucket, time in begins}
+    ends = zip(known.series.tolist(), known.bucket.tolist(), end(known).tolist(), strict=True)
+    return {(series, bucket // HOUR_NS) for series, bucket, time in ends if first[series, bucket] <= time}
 
 
 def rollup_again(db: Connection, series: int, hour_ns: int) -> None:

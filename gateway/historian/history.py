@@ -79,6 +79,7 @@ class History:
             schema.metadata.create_all(self.engine)
             with self.engine.begin() as db:
                 _check_version(db)
+                schema.add_columns(db)
                 make_views(db)
                 self._series = dict(_known_series(db))
             self._prepared = True

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.historian.held import held, merged
 from gateway.model import Batch, Kind
 
 MINUTE_NS: Final = 60_000_000_000
@@ -22,7 +23,7 @@ class Rollup:
 
     `count` counts all readings, `good` those that the numbers are of: `minimum`, `maximum`, `total` (their sum),
     `squares` (the sum of the squares of their distances from their mean), `first` and `last` with their times [ns].
-    Without a good number (text, or nothing good) they are NaN and 0.
+    Without a good number (text, or nothing good) they are NaN and 0. The last four are for means by time (held.py).
     """
 
     series: NDArray[np.int64]
@@ -37,13 +38,21 @@ class Rollup:
     first_time: NDArray[np.int64]
     last: NDArray[np.float64]
     last_time: NDArray[np.int64]
+    opens: NDArray[np.int64]
+    closes: NDArray[np.int64]
+    unknown: NDArray[np.int64]
+    area: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.series)
 
     def where(self, mask: NDArray[np.bool_]) -> "Rollup":
         """Return the rows for which the mask, of shape (m,), is true."""
-        return self if mask.all() else Rollup(*(getattr(self, field.name)[mask] for field in fields(self)))
+        return self if mask.all() else self.take(np.flatnonzero(mask))
+
+    def take(self, rows: NDArray[np.intp]) -> "Rollup":
+        """Return rows by their places."""
+        return Rollup(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     def columns(self) -> dict[str, list[Any]]:
         """Return the columns as lists, for a database; NaN becomes None."""
@@ -66,6 +75,7 @@ def rollup_sorted(batch: Batch, bucket_ns: int = MINUTE_NS) -> Rollup:
     new = np.append(True, (series[1:] != series[:-1]) | (of[1:] != of[:-1]))[: len(batch)]
     starts = begin = np.flatnonzero(new)
     time = batch.time
+    by_time = held(time, value, good, starts, of[starts] * bucket_ns)
     if not good.all():
         at = np.flatnonzero(good)
         value, time, begin = value[at], time[at], np.searchsorted(at, starts)
@@ -97,6 +107,7 @@ def rollup_sorted(batch: Batch, bucket_ns: int = MINUTE_NS) -> Rollup:
         first_time=spread(time[begin], 0),
         last=spread(value[end - 1], np.nan),
         last_time=spread(time[end - 1], 0),
+        **by_time,
     )
 
 
@@ -109,14 +120,14 @@ def merge(one: Rollup, other: Rollup, bucket_ns: int = MINUTE_NS) -> Rollup:
     """Return the rows of both, one per series and bucket, whose width may be larger than theirs was."""
     rows = joined((one, other))
     bucket = rows.bucket - rows.bucket % bucket_ns
-    order = np.lexsort((bucket, rows.series))
+    order = np.lexsort((rows.bucket, rows.series))  # and so in order of time
     series, bucket = rows.series[order], bucket[order]
     starts = np.flatnonzero(np.append(True, (series[1:] != series[:-1]) | (bucket[1:] != bucket[:-1]))[: len(rows)])
-    return _merged(Rollup(series, bucket, *(getattr(rows, f.name)[order] for f in fields(Rollup)[2:])), starts)
+    return _merged(rows.take(order), starts, bucket[starts])
 
 
-def _merged(rows: Rollup, starts: NDArray[np.intp]) -> Rollup:
-    """One row for each run of rows that begins at `starts`."""
+def _merged(rows: Rollup, starts: NDArray[np.intp], bucket: NDArray[np.int64]) -> Rollup:
+    """One row, of this bucket, for each run of rows that begins at `starts`."""
     if len(rows) == 0:
         return rows
     good = rows.good > 0
@@ -126,7 +137,7 @@ def _merged(rows: Rollup, starts: NDArray[np.intp]) -> Rollup:
     n, total = np.add.reduceat(rows.good, starts), np.add.reduceat(rows.total, starts)
     return Rollup(
         series=rows.series[starts],
-        bucket=rows.bucket[starts],
+        bucket=bucket,
         count=np.add.reduceat(rows.count, starts),
         good=n,
         minimum=_or_nan(np.minimum.reduceat(np.where(good, rows.minimum, np.inf), starts), some),
@@ -137,6 +148,7 @@ def _merged(rows: Rollup, starts: NDArray[np.intp]) -> Rollup:
         first_time=np.where(some, rows.first_time[first], 0),
         last=_or_nan(rows.last[last], some),
         last_time=np.where(some, rows.last_time[last], 0),
+        **merged(rows, starts, bucket),
     )
 
 

@@ -36,7 +36,11 @@ from sqlalchemy import (
     UniqueConstraint,
     create_engine,
     event,
+    inspect,
 )
+from sqlalchemy.schema import CreateColumn
+
+from gateway.historian.held import NO_HELD
 
 metadata: Final = MetaData()
 DOUBLE: Final[Double[float]] = Double()
@@ -105,8 +109,21 @@ def _rollup(name: str) -> Table:
         Column("first_time", BigInteger, nullable=False),
         Column("last", DOUBLE),
         Column("last_time", BigInteger, nullable=False),
+        Column("opens", BigInteger, nullable=False, server_default="0"),
+        Column("closes", BigInteger, nullable=False, server_default="0"),
+        Column("unknown", BigInteger, nullable=False, server_default=str(NO_HELD)),
+        Column("area", DOUBLE),
         sqlite_with_rowid=False,
     )
+
+
+def add_columns(db: Connection) -> None:
+    """Add to roll-ups of an earlier program the columns that it did not have; rows that are there say so themselves."""
+    for table in (rollup_1m, rollup_1h):
+        there = {column["name"] for column in inspect(db).get_columns(table.name)}
+        for column in table.c:
+            if column.name not in there:
+                db.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {CreateColumn(column).compile(db)}")
 
 
 rollup_1m: Final = _rollup("rollup_1m")

@@ -161,4 +161,8 @@ def _spread(rows: Rollup, bucket: NDArray[np.int64], at: NDArray[np.intp]) -> Ro
         first_time=column(rows.first_time, 0),
         last=column(rows.last, np.nan),
         last_time=column(rows.last_time, 0),
+        opens=column(rows.opens, 0),
+        closes=column(rows.closes, 0),
+        unknown=column(rows.unknown, 0),
+        area=column(rows.area, 0.0),
     )

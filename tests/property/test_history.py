@@ -24,6 +24,7 @@ from gateway.historian.repair import differing, repair
 from gateway.historian.rollup import MINUTE_NS
 from gateway.historian.schema import engine
 from gateway.model import Batch, Kind, Tag
+from tests.property import test_held
 from tests.property.strategies import column, exact
 
 KINDS = {
@@ -237,6 +238,16 @@ class HistoryMachine(RuleBasedStateMachine):
             assert row["total"] == pytest.approx(total)
             assert row["squares"] == pytest.approx(squares)
 
+    @rule(name=st.sampled_from([*TAGS]))
+    def ask_by_sql(self, name: str) -> None:
+        """Means weighted by time; two kinds of value at one time have no order, so there is no right answer then."""
+        mine = sorted((r for r in self.has.values() if r.tag == name), key=lambda r: r.time)
+        if len({r.time for r in mine}) == len(mine):
+            for waiting in self.history.tail():
+                self.waiting -= self.history.compact(waiting.shard)
+            readings = [(r.time, float(r.value) if counts(r) else None) for r in mine]
+            test_held.check(self.history, f"plant/machine/{name}", readings)
+
     @invariant()
     def has_what_the_list_has(self) -> None:
         for name in TAGS:
@@ -269,12 +280,13 @@ def columns(part: Any) -> tuple[Kind, list[int], list[Any], list[int]]:
     return batch.kind, part.time.tolist(), part.value.tolist(), part.quality.tolist()
 
 
+def counts(reading: Reading) -> bool:
+    """Whether it is a good number."""
+    return reading.kind is not Kind.OBJECT and reading.quality < 0x4000_0000 and math.isfinite(reading.value)
+
+
 def summary(readings: Sequence[Reading]) -> tuple[float, float, tuple[Any, ...]]:
-    numbers = [
-        (r.time, float(r.value))
-        for r in readings
-        if r.kind is not Kind.OBJECT and r.quality < 0x4000_0000 and math.isfinite(r.value)
-    ]
+    numbers = [(r.time, float(r.value)) for r in readings if counts(r)]
     if not numbers:
         return 0.0, 0.0, (len(readings), 0, None, None, None, 0, None, 0)
     values = [value for _, value in numbers]
