@@ -37,6 +37,7 @@ RULES: Final = (
     (("POST",), "/api/v1/orders", "operator"),
     (("POST",), "/api/v1/downtime", "operator"),
     (("POST",), "/api/v1/maintenance", "operator"),
+    (("POST",), "/api/v1/webhooks", "operator"),
     ((*READING, "POST"), "/api/v1/config", "engineer"),
     (READING, "/api/v1/audit", "engineer"),
     (("POST",), "/i3x/v1", "viewer"),

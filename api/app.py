@@ -35,6 +35,7 @@ from api import (
     readings,
     reports,
     stream,
+    webhooks,
     why,
     writes,
 )
@@ -93,6 +94,7 @@ def create(plant: Plant, clients: Mapping[str, Client], keys: Api = _NO_KEYS) ->
             {"name": "writes", "description": "What it is told, if the configuration allows that"},
             {"name": "production", "description": "What is made, what it was lost by, and for which order"},
             {"name": "maintenance", "description": "How machines are, what was advised, and whether that was right"},
+            {"name": "webhooks", "description": "Who is told of what happens, and what became of it"},
             {"name": "access", "description": "Who asks"},
             {"name": "configuration", "description": "What it is made of, and how that is changed"},
             {"name": "health", "description": "How the gateway is doing"},
@@ -102,7 +104,8 @@ def create(plant: Plant, clients: Mapping[str, Client], keys: Api = _NO_KEYS) ->
     feed, known = Feed(plant), Known(plant)
     bearer = [Depends(HTTPBearer(auto_error=False))] if desk.secured else []  # for the document; Access looks at them
     app.include_router(readings.router(plant, known), dependencies=bearer)  # first, for it is asked most
-    for part in (why, browse, history, aligned, ledger, writes, calls, production, orders, reports, config, audit):
+    rooms = (why, browse, history, aligned, ledger, writes, calls, production, orders, reports, webhooks, config, audit)
+    for part in rooms:
         app.include_router(part.router(plant), dependencies=bearer)
     for part in (advice, maintenance):  # in this order: an advice is below what a machine could be
         app.include_router(part.router(plant), dependencies=bearer)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from api.advising import Ratings
 from api.making import Production
+from api.sending import Webhooks
 from api.trail import Trail
 from gateway.config import Finding
 from gateway.config.change import Change
@@ -213,6 +214,9 @@ class Plant(Protocol):
 
     @property
     def ratings(self) -> Ratings: ...
+
+    @property
+    def webhooks(self) -> Webhooks | None: ...
 
     @property
     def audit(self) -> Trail: ...

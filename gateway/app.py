@@ -102,6 +102,7 @@ class Gateway:
             stores.begin({device.name: device.connector for device in planned})
             self._production = stores.open_production(first.units, config.production)
             self.alarms = stores.open_alarms(config, first.alarms, self._switch.methods)
+            self._webhooks = stores.open_webhooks(config, chance)
             self.latest.grow(len(self.catalog))
             self.hub = Hub(self.catalog, self.latest, self.journal)
             self.devices = Devices(planned, self.hub, self.latest, self.ledger, clock, chance)
@@ -161,6 +162,8 @@ class Gateway:
             services.append(self._kept("history chores", historian.chores, historian.counts))
         if (answers := self._stores.answers) is not None:
             services.append(self._kept("words", answers.run, answers.counts))
+        if self._webhooks is not None:
+            services += [self._kept(*part) for part in self._webhooks.parts()]
         if self._production is not None and (keys := self._config.production) is not None:
             keeper, desk = self._production
             cursor = self.journal.cursor("production")
@@ -227,6 +230,9 @@ class Gateway:
         if (alarms := self.alarms) is not None:
             told = self.journal.cursor("alarms")
             drains.append(self._kept("alarms", lambda up: drain(told, alarms, up, _GATHER_S), alarms.counts))
+        if (hooks := self._webhooks) is not None:
+            happened = self.journal.cursor("webhooks")
+            drains.append(self._kept("webhooks", lambda up: drain(happened, hooks, up)))
         return drains
 
     def _signals(self) -> list[Task]:
@@ -245,8 +251,9 @@ class Gateway:
         name: str,
         run: Callable[[Callable[[], None]], Coroutine[Any, Any, None]],
         extra: Callable[[], Mapping[str, int]] = dict,
+        gauges: Callable[[], Mapping[str, int]] = dict,
     ) -> Task:
-        self.parts[name] = Health(name, extra=extra)
+        self.parts[name] = Health(name, extra=extra, gauges=gauges)
         return keep_running(run, self.parts[name], clock=self._clock, chance=self._chance)
 
     # --- what they are made of ------------------------------------------------------------
@@ -271,6 +278,7 @@ class Gateway:
             ratings=self._stores.ratings,
             derived=self._switch.derived,
             production=None if self._production is None else self._production[1],
+            webhooks=self._webhooks,
             calls=Calls(self.writes, self._config.site.path, self._switch.methods),
         )
         return self._traces.requests(create(view, clients(self._config.api), self._config.api))

@@ -4,12 +4,14 @@ journal.db      every reading until all have it           gateway/journal/
 ledger.db       what came and what did not                gateway/ledger/
 history.db      every reading by time, or PostgreSQL      gateway/historian/
 audit/          who did or was refused what               gateway/audit/
-ratings.db      what was advised, was it right?         gateway/ratings.py
+ratings.db      what was advised, and was it right?       gateway/ratings.py
 production.db   states, counts and orders                 gateway/production/
 alarms.db       how alarms are, and what happened to them gateway/alarms/
+webhooks.db     events that are to be sent                gateway/webhooks/
 devices.json    what connectors learned of their devices  gateway/learned.py
 """
 
+import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -23,6 +25,7 @@ from gateway.audit import AuditFile, AuditLog
 from gateway.clock import ThreadOffload
 from gateway.config import Config
 from gateway.config.production import Production
+from gateway.config.webhooks import Webhook
 from gateway.contracts import Clock, Connector, KeepWords, nobody_keeps
 from gateway.historian.history import History
 from gateway.historian.keeper import AnswerKeeper
@@ -39,6 +42,9 @@ from gateway.production.file import ProductionFile
 from gateway.production.keeper import Keeper, Settings
 from gateway.production.unit import Unit
 from gateway.ratings import Ratings, RatingsFile
+from gateway.webhooks.desk import Webhooks
+from gateway.webhooks.endpoint import Endpoint
+from gateway.webhooks.outbox import Outbox
 
 
 class Stores:
@@ -97,6 +103,16 @@ class Stores:
         parts = (self._resources, thread, self.catalog, self.journal, self._clock)
         return open_register(config.alarms, rules, methods, config.site.path, path, *parts)
 
+    def open_webhooks(self, config: Config, chance: random.Random) -> Webhooks | None:
+        """Return who sends what happens to the endpoints; None if there are none. Raises OSError for a CA as well."""
+        if not config.webhooks:
+            return None
+        endpoints = [_endpoint(name, keys, config.site.path) for name, keys in config.webhooks.items()]
+        outbox = Outbox(self._folder / "webhooks.db", self._clock.now_ns())
+        self._resources.callback(outbox.close)
+        parts = (outbox, self.threads("webhooks"), self.catalog, self._clock, chance)
+        return Webhooks(endpoints, *parts, config.id, self.journal.id)
+
     def _open_ledger(self, path: Path, retention_s: float, down: Callable[[str], str]) -> Ledger:
         file = LedgerFile(path)
         self._resources.callback(file.close)
@@ -136,6 +152,29 @@ class Stores:
     def threads(self, name: str, n: int = 1) -> ThreadOffload:
         """Return what runs work in threads of its own, until the stores are closed."""
         return ThreadOffload(self._resources.enter_context(ThreadPoolExecutor(n, thread_name_prefix=name)))
+
+
+def _endpoint(name: str, keys: Webhook, site: str) -> Endpoint:
+    return Endpoint(
+        name,
+        keys.url,
+        keys.signing,
+        site,
+        keys.types,
+        keys.tags,
+        keys.format == "binary",
+        keys.timeout,
+        keys.retries,
+        keys.in_flight,
+        keys.order,
+        keys.queue,
+        keys.full == "drop_newest",
+        round(keys.keep * 1e9),
+        keys.allow_private is True,
+        keys.networks,
+        keys.ca,
+        keys.headers,
+    )
 
 
 def _limits(config: Config) -> Limits:

@@ -58,6 +58,7 @@ class Health:
     last_ns: int = 0
     losses: Counter[str] = field(default_factory=Counter)
     extra: Callable[[], Mapping[str, int]] = dict
+    gauges: Callable[[], Mapping[str, int]] = dict
 
     def counts(self) -> dict[str, int]:
         """Return what it has counted, by name, and what `extra` adds to it."""

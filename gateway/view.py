@@ -29,6 +29,7 @@ from gateway.plan import PlannedDevice
 from gateway.production.desk import Desk
 from gateway.ratings import Ratings
 from gateway.supervise import Health
+from gateway.webhooks.desk import Webhooks
 from gateway.writes import Request, Result, Writes
 
 T = TypeVar("T")
@@ -60,6 +61,7 @@ class View:
         ratings: Ratings,
         derived: Derived,
         production: Desk | None = None,
+        webhooks: Webhooks | None = None,
         changes: Changes | None = None,
     ) -> None:
         self.gateway = gateway
@@ -84,6 +86,7 @@ class View:
         self.ratings = ratings
         self._derived = derived
         self.production = production
+        self.webhooks = webhooks
 
     def now_ns(self) -> int:
         return self._clock.now_ns()
@@ -202,4 +205,4 @@ class View:
 
 def _part(health: Health) -> api.plant.Part:
     counts = {name: n for name, n in health.counts().items() if name not in ("readings", "batches")}
-    return api.plant.Part(health.name, health.state, health.since_ns, health.error, counts, {})
+    return api.plant.Part(health.name, health.state, health.since_ns, health.error, counts, health.gauges())

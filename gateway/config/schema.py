@@ -15,6 +15,7 @@ from gateway.config.clients import Api
 from gateway.config.production import Production
 from gateway.config.texts import AssetPath, Bytes, Interval, Keys, Seconds, Segment, TagName, scheme_of
 from gateway.config.tracing import Tracing
+from gateway.config.webhooks import Webhook
 
 
 class Site(Keys):
@@ -156,6 +157,7 @@ class Config(Keys):
     production: Production | None = None
     tracing: Tracing | None = None
     alarms: Alarms | None = None
+    webhooks: dict[Segment, Webhook] = Field(default={}, description="who is told by HTTP of what happens, by name")
     devices: dict[Segment, Any] = Field(default={})
     signals: dict[Segment, Any] = Field(default={})
 

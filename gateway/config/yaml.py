@@ -33,6 +33,10 @@ _PLACEHOLDER: Final = re.compile(r"\$\{(file:)?([^}]*)\}")
 _USER: Final = re.compile(r"[a-z.+]+://(?P<user>(?:\$\{[^}]*\}|[^@/])*)@")
 """What stands before the host of a URL: user and password, perhaps as placeholders."""
 
+_SIGNING: Final = re.compile(r"whsec_[A-Za-z0-9+/]")
+"""A secret of Standard Webhooks."""
+_ELSEWHERE: Final = "keep it in the environment or a file: ${NAME} or ${file:/path/to/it}"
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -285,8 +289,9 @@ class _Builder:
         user = _USER.match(text)
         end = user.end() if user else 0
         if user and not _PLACEHOLDER.fullmatch(user["user"].partition(":")[2] or "${}"):
-            what = f"{_dotted(where)} has a password written out"
-            self._find(where, what, "keep it in the environment or a file: ${NAME} or ${file:/path/to/it}")
+            self._find(where, f"{_dotted(where)} has a password written out", _ELSEWHERE)
+        if _SIGNING.search(text):
+            self._find(where, f"{_dotted(where)} has a secret written out", _ELSEWHERE)
 
         def value(match: re.Match[str]) -> str:
             secret = self._value(match, where)

@@ -6,7 +6,7 @@ happened before there were webhooks is not sent.
 
 import logging
 import random
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -75,6 +75,10 @@ class Webhooks:
         """Return what runs: its name, what it does, what it counts, and what there is of it."""
         return [(f"webhook {name}", one.run, one.counts, one.gauges) for name, one in self.senders.items()]
 
+    @property
+    def names(self) -> Collection[str]:
+        return self.senders.keys()
+
     async def write(self, records: Sequence[Record]) -> None:
         """Keep what happened for those who want it. Raises ConnectionError if the disk does not take it."""
         if self._generation != self._catalog.generation:
@@ -94,6 +98,10 @@ class Webhooks:
         if found:
             await self._put(found, place)
         self._place = place
+
+    async def states(self) -> Sequence[Mapping[str, Any]]:
+        """Return how each endpoint does: names and numbers, times in ns, never secrets. Raises ConnectionError."""
+        return [await sender.described() for sender in self.senders.values()]
 
     async def dead(self, name: str, after: int, most: int) -> Sequence[Mapping[str, Any]]:
         """Return what was given up for an endpoint, after a number, oldest first. Raises KeyError, ConnectionError."""

@@ -5,21 +5,20 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from hashlib import sha256
 from ipaddress import IPv4Network, IPv6Network
-from typing import Final, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
 from gateway.cloudevents import Event
 
 Network = IPv4Network | IPv6Network
-SCHEDULE_S: Final = (5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72000.0, 86400.0)
-"""How long after an attempt that failed the next one is made (Standard Webhooks 1.0, deliverability)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where events go, and on which terms; `keys` sign, each of them. Never log `url` and `headers`: see `shown`.
 
-    `types` and `tags` are globs: over the EventType, and over the path of the tag, with or without `site`. `queue` is
+    `types` and `tags` are globs: over the EventType, and over the path of the tag, with or without `site`. `retries_s`
+    is how long after each attempt that failed the next one is made, until there are no more. `queue` is
     how many events may wait, and as many that were given up are kept, `keep_ns` long. Addresses of this machine and of
     private networks are asked if `private`, those in `networks` in any case. `ca` is a PEM file, or nothing.
     """
@@ -32,7 +31,7 @@ class Endpoint:
     tags: Sequence[str] = ("*",)
     binary: bool = False
     timeout_s: float = 20.0
-    retries_s: Sequence[float] = SCHEDULE_S
+    retries_s: Sequence[float] = ()
     in_flight: int = 4
     order: Literal["any", "asset", "all"] = "any"
     queue: int = 10_000

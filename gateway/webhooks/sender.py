@@ -12,7 +12,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 from gateway.cloudevents import Event
 from gateway.contracts import Clock, Offload
@@ -92,6 +92,22 @@ class Sender:
         if isinstance(answer, Answer) and answer.good:
             await self._worked()
         return one, answer
+
+    async def described(self) -> dict[str, Any]:
+        """Return how the endpoint does: names and numbers, times in ns, never secrets. Raises ConnectionError."""
+        held = await self.count()
+        return {
+            "name": self.endpoint.name,
+            "url": self.endpoint.shown,
+            "gone": self.gone,
+            **self.gauges(),
+            "oldest_ns": held.oldest_ns,
+            "delivered": self.counted["events_delivered"],
+            "dropped": self.counted["events_dropped"],
+            "failed": self.counted["attempts_failed"],
+            "last_ns": self.last_ns,
+            "last_error": self.error,
+        }
 
     async def count(self) -> Counts:
         """Count what waits and was given up."""

@@ -60,12 +60,19 @@ def stack(folder: Path) -> Iterator[Stack]:
             "/var/lib/gateway": str(folder / "data"),
             "/run/secrets": str(folder / "secrets"),
             "# sparkplug: {}": "sparkplug: {writes: true}",
-            "bus:\n": "bus:\n  writes: true\n",
+            "bus:\n": f"webhooks: {{erp: {_webhook(folder)}}}\nbus:\n  writes: true\n",
             "historian:\n": 'tracing: {endpoint: "http://127.0.0.1:9"}\nhistorian:\n',
         }
         plant = here("plant.yaml", places, folder)
         with running(plant) as gateway:
             yield Stack(folder / "secrets", plant, gateway, broker.port)
+
+
+def _webhook(folder: Path) -> str:
+    """An endpoint where nobody is."""
+    (folder / "secrets" / "webhook").write_text(f"whsec_{'A' * 32}", encoding="utf-8")
+    secret = f"${{file:{folder / 'secrets' / 'webhook'}}}"
+    return f'{{url: "http://127.0.0.1:9/", secret: "{secret}", allow_private: true}}'
 
 
 def here(name: str, places: Mapping[str, str], folder: Path) -> Path:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from gateway.cloudevents import Event
-from gateway.webhooks.endpoint import SCHEDULE_S, Endpoint
+from gateway.config.webhooks import SCHEDULE_S
+from gateway.webhooks.endpoint import Endpoint
 from gateway.webhooks.guard import refusal
 from gateway.webhooks.letters import letter, request, signature
 from gateway.webhooks.verdict import Answer, judge, retry_after_s
@@ -22,7 +23,7 @@ NOW_NS = 1_767_592_800 * 10**9
 TIME = "2026-01-05T06:00:00.000000Z"
 SOURCE = "acme/test/packaging/line1/filler/alarms"
 KEY, OLD = b"0123456789abcdef0123456789abcdef", b"an older key of 24 bytes"
-ERP = Endpoint("erp", "https://erp.example/hooks/s3cret?k=1", (KEY, OLD), "acme/test")
+ERP = Endpoint("erp", "https://erp.example/hooks/s3cret?k=1", (KEY, OLD), "acme/test", retries_s=SCHEDULE_S)
 
 
 def event(value: dict[str, Any], source: str = SOURCE, id: str = "gw1-7-1234-1", time: str = TIME) -> Event:

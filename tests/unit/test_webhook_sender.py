@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from gateway.config.webhooks import SCHEDULE_S
 from gateway.model import Batch, Catalog, Record, Tag
 from gateway.model.batch import objects
 from gateway.supervise import Health, keep_running, running
 from gateway.webhooks.desk import Webhooks
-from gateway.webhooks.endpoint import SCHEDULE_S, Endpoint
+from gateway.webhooks.endpoint import Endpoint
 from gateway.webhooks.outbox import Outbox
 from gateway.webhooks.verdict import Answer
 from tests.inline import inline
@@ -47,6 +48,7 @@ class World:
         self.answers = dict(answers)
         self.heard: dict[str, list[tuple[float, str]]] = {name: [] for name in answers}
         self.health = {f"webhook {name}": Health(f"webhook {name}") for name in answers}
+        terms = {"retries_s": SCHEDULE_S} | terms
         endpoints = [Endpoint(name, f"https://{name}.example/hook", (KEY,), **terms) for name in answers]
         self._outbox = Outbox(folder / "webhooks.db", EPOCH_NS)
         chance = random.Random(1)
