@@ -65,6 +65,21 @@ BUGS = [
         "tests/property/test_production.py",
     ),
     Planted(
+        "a webhook goes to what a name says after its address was checked",
+        "gateway/webhooks/post.py", "address, self._port, ssl=", "self._host, self._port, ssl=",
+        "tests/unit/test_webhook_post.py",
+    ),
+    Planted(
+        "events that the journal hands over once more after a restart are sent once more",
+        "gateway/webhooks/outbox.py", "SET journal = ?, place = ?", "SET journal = ?, place = 0 * ?",
+        "tests/unit/test_webhook_sender.py",
+    ),
+    Planted(
+        "what waits for an endpoint that is back goes on waiting for its turn",
+        "gateway/webhooks/sender.py", "        if was:\n", "        if not was:\n",
+        "tests/unit/test_webhook_sender.py",
+    ),
+    Planted(
         "who comes back to a stream after a crash misses the records that have the numbers of lost ones",
         "api/feed.py", "await self._end_of(life, min(place, self._plant.head))", "min(place, self._plant.head)",
         "tests/integration/test_stream.py",
