@@ -46,6 +46,15 @@ def told(file: Path) -> int:
     return 1 if found else 0
 
 
+def history_url(config: Config) -> str:
+    """The URL of the history that a gateway has. Raises OSError if it keeps none, or has none yet."""
+    if config.history_url == "none":
+        raise OSError("this gateway keeps no history: historian: none")
+    if config.history_url.startswith("sqlite:///") and not history_file(config).exists():
+        raise OSError(f"{history_file(config)} does not exist: has this gateway run, and from this folder?")
+    return config.history_url
+
+
 def history_file(config: Config) -> Path:
     """The file that has the history of a gateway. Raises OSError if it is elsewhere."""
     url = config.history_url

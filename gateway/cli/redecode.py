@@ -12,9 +12,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from gateway.cli import _process
-from gateway.cli.backup import history_file
+from gateway.cli.backup import history_url
 from gateway.clock import SystemClock
-from gateway.config import Config
 from gateway.contracts import Device, Redecode
 from gateway.historian.chunk import Readings
 from gateway.historian.history import History
@@ -50,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     config, document = _process.read_config(args.config)
     protocols = Protocols()
     found = devices(config, document, Catalog(), protocols)
-    history = history_of(config)
+    history = History(engine(history_url(config)))
     try:
         told = [_told(args, history, device, protocols[urlsplit(device.url).scheme]) for device in found]
     finally:
@@ -126,16 +125,6 @@ def _recipe(device: Device, rows: Sequence[int]) -> str:
     """How tags are decoded now, as text: what is said of them that is not the default."""
     tags = {device.tags[row].name: device.tag_options[row].model_dump(exclude_defaults=True) for row in rows}
     return json.dumps({"tags": tags}, default=str)
-
-
-def history_of(config: Config) -> History:
-    """The history of a gateway. Raises OSError if it keeps none."""
-    url = config.history_url
-    if url == "none":
-        raise OSError("this gateway keeps no history: historian: none")
-    if config.historian.url == "sqlite" and not history_file(config).exists():
-        raise OSError(f"{history_file(config)} does not exist: has this gateway run, and from this folder?")
-    return History(engine(url))
 
 
 def _time(text: str) -> int:

@@ -188,6 +188,20 @@ def engine(url: str) -> Engine:
     return opened
 
 
+def reading(url: str) -> Engine:
+    """Open a database only to read it, also while somebody writes: it refuses to be changed by this."""
+    opened = engine(url)
+    event.listen(opened, "connect", _only_read)
+    return opened
+
+
+def _only_read(connection: Any, _record: Any) -> None:
+    if hasattr(connection, "read_only"):  # PostgreSQL
+        connection.read_only = True
+    else:
+        connection.execute("PRAGMA query_only = ON")
+
+
 def _pragmas(connection: Any, _record: Any) -> None:
     for pragma in (
         "page_size = 8192",

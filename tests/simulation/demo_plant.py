@@ -56,6 +56,7 @@ class Floor:
         config, document = read_config(shipped("demo.yaml"))
         self.catalog = Catalog()
         planned = plan(config, document, self.catalog, Protocols(), signal_kinds(), SystemClock())
+        self.signals = planned.signals
         self._signals = [built.signal for built in planned.signals.values()]
         self._masks = [_mask(signal, len(self.catalog)) for signal in self._signals]
         self._waveform = self.catalog.number(f"{SITE}utilities/pump1/vibration/waveform")
@@ -66,12 +67,17 @@ class Floor:
     def run(self, hours: float) -> Told:
         """Run for so many hours of the plant."""
         for _ in range(round(hours * 3600 / self._step_s)):
-            self.plant.run(self._step_s)
-            for batch in self._read():
+            for batch in self.tick():
                 self._feed(batch)
-            self.told.events += self.plant.take_events()
-            self._tick += 1
         return self.told
+
+    def tick(self) -> Sequence[Batch]:
+        """Let a second of the gateway go by; return what its devices read."""
+        self.plant.run(self._step_s)
+        self.told.events += self.plant.take_events()
+        read = list(self._read())
+        self._tick += 1
+        return read
 
     def _read(self) -> Iterator[Batch]:
         time = EPOCH_NS + self._tick * 1_000_000_000
@@ -92,7 +98,7 @@ class Floor:
                 for answer in signal.update(_numbers(one.where(mask[one.tag])))
             ]
             for one in derived:
-                at = (self._tick + 1) * self._step_s / 60
+                at = self._tick * self._step_s / 60
                 self.told.rows += [
                     (at, self.catalog[number].path.removeprefix(SITE), value)
                     for number, value in zip(one.tag.tolist(), one.value.tolist(), strict=True)
