@@ -97,6 +97,8 @@ def remarks(backtest: Backtest, trial: Trial) -> Iterable[str]:
             yield f"{one.watcher.signal} learned nothing: it has too few readings, begin the warm-up earlier"
         elif one.learned_ns is not None and one.learned_ns > start_ns:
             yield f"{one.watcher.signal} was learning until {moment(one.learned_ns)}: begin the warm-up earlier"
+    if backtest.truth.well is not None and (backtest.truth.well or backtest.truth.faults):
+        yield "what is known is what people said of advice: what is raised at other times is neither found nor false"
     if not backtest.truth.faults:
         yield "no fault is known: found, lead and cause are not told"
 

@@ -60,7 +60,7 @@ class Truth:
     """The faults, and the stretches (asset, start, end) when nothing was wrong; None is all the rest of the time."""
 
     faults: Sequence[Fault] = ()
-    well: Sequence[tuple[str, int, int]] | None = ()
+    well: Sequence[tuple[str, int, int | None]] | None = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ def _found(fault: Fault, finding: Finding, before_ns: int) -> Found:
 def _well(finding: Finding, truth: Truth) -> bool:
     """Whether it is known that nothing was wrong at some time at which it is on."""
     return truth.well is None or any(
-        _within(asset, finding.asset) and Span(start_ns, end_ns).meets(finding.raised_ns, finding.cleared_ns)
+        _within(asset, finding.asset) and Span(start_ns, _end(end_ns)).meets(finding.raised_ns, finding.cleared_ns)
         for asset, start_ns, end_ns in truth.well
     )
 

@@ -1,4 +1,4 @@
-"""What really was wrong, and when: a file of faults, CSV, as a maintenance system gives it away.
+"""What really was wrong, and when: a file of faults, CSV, as a maintenance system gives it away. Or what people said.
 
     asset,from,to,cause
     utilities/pump1,2026-01-05T06:20:00Z,2026-01-05T08:00:00Z,bearing_wear
@@ -6,6 +6,9 @@
 
 `asset` is the path below the site, `from` when something began to be wrong, `to` when the machine failed or was
 repaired, nothing if that is still to come, `cause` the name of a fault of its advice or of a tag, or nothing.
+
+Without a file, the advice that was given live and rated by people (gateway/ratings.py) is what is known: what was
+right, or really was something else, was a fault from the advice until it was cleared; what was wrong, a time without.
 """
 
 import csv
@@ -15,8 +18,9 @@ from pathlib import Path
 from typing import Final
 
 from api.times import time_ns
-from gateway.backtest.judge import Fault
+from gateway.backtest.judge import Fault, Truth
 from gateway.model import Tag
+from gateway.ratings import Advice
 
 COLUMNS: Final = ("asset", "from", "to", "cause")
 
@@ -34,9 +38,7 @@ def read(path: Path, site: str, tags: Iterable[Tag], now_ns: int) -> list[Fault]
 
     `site` is the path that comes before each asset, `tags` are those that there are.
     """
-    known: dict[str, set[str]] = {}
-    for tag in tags:
-        known.setdefault(tag.asset, set()).add(tag.name)
+    known = _names(tags)
     faults: list[Fault] = []
     wrong: list[str] = []
     with path.open(newline="", encoding="utf-8-sig") as file:
@@ -52,6 +54,32 @@ def read(path: Path, site: str, tags: Iterable[Tag], now_ns: int) -> list[Fault]
     if wrong:
         raise WrongTruth(wrong)
     return faults
+
+
+def rated(advices: Iterable[Advice], tags: Iterable[Tag]) -> Truth:
+    """Return what people said of advice; what they said nothing of, or only that they saw it, is not known."""
+    known = _names(tags)
+    faults: list[Fault] = []
+    well: list[tuple[str, int, int | None]] = []
+    for advice in advices:
+        said = advice.rating
+        if said is None:
+            continue
+        cause = said.true_cause or (advice.cause if said.verdict == "right" else "")
+        if cause:
+            of_tag = cause in known.get(advice.asset, ())
+            faults.append(Fault(advice.asset, advice.raised_ns, advice.cleared_ns, cause, of_tag))
+        else:
+            well.append((advice.asset, advice.raised_ns, advice.cleared_ns))
+    return Truth(faults, well)
+
+
+def _names(tags: Iterable[Tag]) -> Mapping[str, Collection[str]]:
+    """The names of the tags of each asset."""
+    known: dict[str, set[str]] = {}
+    for tag in tags:
+        known.setdefault(tag.asset, set()).add(tag.name)
+    return known
 
 
 def _fault(row: Mapping[str, str | None], site: str, known: Mapping[str, Collection[str]], now_ns: int) -> Fault:

@@ -4,21 +4,25 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.times import time_ns
+from gateway import ratings
 from gateway.backtest import figures, page, truth
 from gateway.backtest.judge import Span, Truth
 from gateway.backtest.trial import Backtest, Period, planned, tried
 from gateway.cli import _process
 from gateway.cli.backup import history_url
+from gateway.config import Config
 from gateway.historian.history import History
 from gateway.historian.schema import reading
 from gateway.historian.summary import minmax
 from gateway.model.duration import seconds
+from gateway.ratings import Advice
 
 HELP = "replay history through the signals of a configuration, beside those of another one, and judge what they raise"
 EXAMPLES = """  gateway backtest plant.yaml --from 30d
@@ -36,7 +40,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--from", dest="start", required=True, metavar="TIME", help="RFC 3339, or 30d: so long ago")
     parser.add_argument("--to", dest="end", default="now", metavar="TIME", help="RFC 3339, 1d or now; not included")
     parser.add_argument("--config", type=Path, metavar="FILE", help="a configuration to try beside that of the plant")
-    parser.add_argument("--truth", type=Path, metavar="CSV", help="what really was wrong, and when")
+    parser.add_argument("--truth", type=Path, metavar="CSV", help="what was wrong, and when; else what people rated")
     parser.add_argument("--before", default="0s", metavar="1d", help="so long before a fault a finding is about it")
     parser.add_argument("--warm-up", default=_WARM_UP, metavar="1d", help="so long before it signals begin to learn")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with pictures as well")
@@ -56,7 +60,11 @@ def run(args: argparse.Namespace) -> int:
         plans[f"{args.config} (instead)"] = planned(*_process.read_config(args.config))
     tags = [plan.catalog[number] for plan in plans.values() for number in plan.catalog]
     try:
-        known = Truth(truth.read(args.truth, config.site.path, tags, now_ns), None) if args.truth else Truth()
+        known = (
+            Truth(truth.read(args.truth, config.site.path, tags, now_ns), None)
+            if args.truth
+            else truth.rated(_rated(config, period), tags)
+        )
     except truth.WrongTruth as error:
         print(*error.findings, sep="\n", file=sys.stderr)
         return 1
@@ -82,6 +90,12 @@ def _period(args: argparse.Namespace, now_ns: int) -> Period:
         raise ValueError(f"--from {args.start} is not before --to {args.end}, or not in the past: nothing is between")
     warm_up, before = (round(seconds(text) * 1e9) for text in (args.warm_up, args.before))
     return Period(span, span.start_ns - warm_up, before)
+
+
+def _rated(config: Config, period: Period) -> Sequence[Advice]:
+    """The advice that people may have rated, in the period and as long before as signals see."""
+    path = Path(config.data_dir) / "ratings.db"
+    return ratings.read(path, period.warm_ns, period.span.end_ns) if path.exists() else ()
 
 
 def _moment(text: str, now_ns: int) -> int:

@@ -25,6 +25,7 @@ from gateway.journal import Journal, JournalFile
 from gateway.journal.limits import Limits
 from gateway.latest import Latest
 from gateway.plugins import shipped
+from gateway.ratings import Advice, Rating, RatingsFile
 from tests.inline import inline
 from tests.simulation.demo_plant import Floor
 from tests.simulation.loop import EPOCH_NS, LoopClock, simulate
@@ -89,10 +90,11 @@ async def live(floor: Floor, folder: Path) -> None:
     file.close()
 
 
-def backtest(config: Path, *options: str) -> str:
+def backtest(config: Path, *options: str, truth: bool = True) -> str:
     """What `gateway backtest` prints of the period."""
+    known = ["--truth", str(config.parent / "faults.csv")] if truth else []
     with redirect_stdout(io.StringIO()) as said:
-        assert main(["backtest", str(config), *PERIOD, "--truth", str(config.parent / "faults.csv"), *options]) == 0
+        assert main(["backtest", str(config), *PERIOD, *known, *options]) == 0
     return said.getvalue()
 
 
@@ -146,6 +148,24 @@ def test_the_page_has_all_findings_as_pictures_and_nothing_from_elsewhere(lived:
     assert not re.search(r"(src|href)=|url\(", page), "all of it is in the page"
     assert page.count("<svg") == 1 + sum(len(one["findings"]) for one in signals)
     assert "torque, 100% of the cause" in page
+
+
+def test_what_people_said_of_advice_is_the_truth_if_no_other_is_given(lived: Path) -> None:
+    file = RatingsFile(lived.parent / "data" / "ratings.db")
+    for asset, cause, verdict in (("pump1", "bearing_wear", "right"), ("capper", "drift:torque", "wrong")):
+        path = f"acme/dresden/{'utilities' if asset == 'pump1' else 'packaging/line1'}/{asset}"
+        file.take([Advice(asset, path, f"{path}/advice", cause, EPOCH_NS + 300 * 10**9, None, {})])
+        file.say(asset, Rating(verdict, "", "", 0, "eva"))
+    file.close()
+    told = json.loads(backtest(lived, "--json", truth=False))
+    (fault,) = told["faults"]
+    assert (fault["cause"], fault["found"][0]["by"], fault["found"][0]["right_cause"]) == (
+        "bearing_wear",
+        "pump_advice",
+        True,
+    )
+    false = {one["signal"]: one["false"] for one in told["configurations"][0]["signals"]}
+    assert (false["capper_advice"], false["pump_advice"], false["filler_advice"]) == (1, None, None)
 
 
 def test_another_configuration_is_judged_beside_it_and_one_on_trial_alike(lived: Path, found: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.backtest import replay, truth
 from gateway.backtest.findings import Findings
-from gateway.backtest.judge import Fault, Finding
+from gateway.backtest.judge import Fault, Finding, Truth
 from gateway.cli import main
 from gateway.historian.chunk import Readings
 from gateway.historian.history import History, Progress
@@ -17,6 +17,7 @@ from gateway.historian.schema import engine, reading
 from gateway.model import Batch, Catalog, Tag
 from gateway.model.batch import objects
 from gateway.model.tag import EVENT, TRIAL
+from gateway.ratings import Advice, Rating
 from gateway.recall import Built
 
 SITE = "acme/dresden"
@@ -59,6 +60,22 @@ def test_all_that_is_wrong_with_the_truth_is_told_at_once(tmp_path: Path) -> Non
         truth.WrongTruth, match=r"faults.csv:1: there is no column from, to; they are asset, from, to, c"
     ):
         known(tmp_path, "asset,begin,end\n")
+
+
+def test_what_people_said_of_advice_is_the_truth(tmp_path: Path) -> None:
+    def advice(at_s: int, verdict: str = "", true_cause: str = "", cleared_s: int | None = None) -> Advice:
+        said = Rating(verdict, true_cause, "", 0, "eva") if verdict else None
+        cleared_ns = None if cleared_s is None else cleared_s * S
+        return Advice(str(at_s), PUMP, f"{PUMP}/x", "wear", at_s * S, cleared_ns, {}, rating=said)
+
+    advices = [
+        advice(1), advice(2, "right", cleared_s=9), advice(3, "wrong", "flow"), advice(4, "wrong", cleared_s=8),
+        advice(5, "wrong"),
+    ]  # fmt: skip
+    assert truth.rated(advices, TAGS) == Truth(
+        [Fault(PUMP, 2 * S, 9 * S, "wear"), Fault(PUMP, 3 * S, None, "flow", of_tag=True)],
+        [(PUMP, 4 * S, 8 * S), (PUMP, 5 * S, None)],
+    )
 
 
 # --- findings -----------------------------------------------------------------------------
