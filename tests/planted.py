@@ -40,6 +40,22 @@ class Planted:
 
 BUGS = [
     Planted(
+        "a fault is found by what is said of another one at the same time",
+        "gateway/backtest/judge.py", "finding.names(one.cause)] or met", "finding.names(one.cause)] and met or met",
+        "tests/unit/test_backtest_judge.py",
+    ),
+    Planted(
+        "in a backtest what signals derive from a second goes to others only in part",
+        "gateway/backtest/replay.py", "            coming = updated(wiring.work(coming))\n            yield coming\n",
+        "            found = updated(wiring.work(coming))\n            yield found\n            coming = found[:1]\n",
+        "tests/simulation/test_backtest.py",
+    ),
+    Planted(
+        "the advice of a signal on trial is an event as any other, and goes to people",
+        "gateway/plan.py", "datatype=TRIAL if tag.datatype == EVENT else tag.datatype", "datatype=tag.datatype",
+        "tests/unit/test_plan.py",
+    ),
+    Planted(
         "a machine that is off moves what is known of it",
         "gateway/signals/_asset.py", "        if row.settled:\n", "        if row is not None:\n",
         "tests/property/test_machine_off.py",

@@ -13,11 +13,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError
 
+from gateway.backtest.replay import seconds
 from gateway.historian.backup import findings
 from gateway.historian.history import History, Progress
 from gateway.historian.rollup import HOUR_NS
-from gateway.historian.schema import engine
+from gateway.historian.schema import engine, reading
 from gateway.model import Batch, Tag
 from tests import servers
 from tests.integration import test_history_killed as killed
@@ -75,6 +77,25 @@ def filled(url: str, seed: int) -> History:
         if position % 7 == 0:
             history.compact(0)
     return history
+
+
+def test_a_backtest_reads_the_same_of_both_and_changes_neither(url: str, tmp_path: Path) -> None:
+    came = []
+    for one in (url, f"sqlite:///{tmp_path / 'history.db'}"):
+        filled(one, seed=1).close()
+        reader = History(reading(one))
+        came.append(
+            [
+                (batch.tag.tolist(), batch.time.tolist(), batch.value.tobytes(), batch.quality.tolist())
+                for second in seconds(reader, {0: "plant/a/x", 1: "plant/a/y"}, 0, 5 * HOUR_NS)
+                for batch in second
+            ]
+        )
+        with pytest.raises(DBAPIError, match=r"read-?only"):
+            reader.series([Tag("plant/a", "z")])
+        reader.close()
+    assert came[0] == came[1]
+    assert len(came[0]) > 200
 
 
 def told(history: History) -> list[Any]:
