@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from api.times import time_ns
 from gateway.cli import _process
-from gateway.cli.redecode import history_of
+from gateway.cli.backup import history_url
 from gateway.historian.history import History
 from gateway.historian.order import batch_of, numbers
+from gateway.historian.schema import reading
 from gateway.model import Catalog, Tag
 from gateway.model.duration import seconds
 from gateway.score import cmapss
@@ -152,7 +153,7 @@ def _finite(rows: Matrix, where: str) -> Matrix:
 def _from_history(args: argparse.Namespace, names: list[str]) -> Iterator[Matrix]:
     """Rows of each run as a signal would have them."""
     config, _ = _process.read_config(args.source)
-    history = history_of(config)
+    history = History(reading(history_url(config)))
     try:
         with args.runs.open(newline="", encoding="utf-8-sig") as file:
             for line, row in enumerate(csv.DictReader(file), 2):
@@ -185,5 +186,6 @@ def _rows(history: History, options: AssetOptions, start_ns: int, end_ns: int, c
         if parts:
             came = numbers(parts)
             came = came.take(np.argsort(came.time, kind="stable"))
-            found += [row[None, :columns] for _, row in rows.take(came) if np.isfinite(row[:columns]).all()]
+            ticks = (row.judged[:columns] for row in rows.take(came))
+            found += [row[None] for row in ticks if np.isfinite(row).all()]
     return np.vstack(found)

@@ -25,6 +25,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from gateway.model import Batch, Catalog, Quality, Tag
 from gateway.model.batch import objects
 from gateway.signals import _asset, _life
+from gateway.signals._gate import Formula
 from gateway.signals._options import Seconds
 from gateway.signals._prognosis.file import unpacked
 from gateway.signals._prognosis.model import FleetModel
@@ -64,7 +65,7 @@ class Options(BaseModel):
         PlainSerializer(lambda file: f"{file.path} {file.sum}"),
         WithJsonSchema({"type": "string"}),
     ] = Field(description="path of the file that gateway fit has made")
-    when: _asset.Formula = Field(
+    when: Formula = Field(
         default="", description="formula of tags of the asset: only while it is true the machine grows older"
     )
     settle: int = Field(default=0, ge=0, description="rows for which it must have been true, for the machine to settle")
@@ -107,11 +108,12 @@ class LifeByFleet:
     def update(self, batch: Batch) -> Sequence[Batch]:
         """Take readings; those that are no numbers are passed over."""
         found: list[Batch] = []
-        for time, row in self._rows.take(batch):
-            if np.isfinite(row[: self._columns]).all():
-                life, reason = self._after(self._machine, row[: self._columns])
-                found += self._told.of(time, life, "fleet")
-                found += self._why(time, reason)
+        for row in self._rows.take(batch):
+            known = row.judged[: self._columns]
+            if np.isfinite(known).all():
+                life, reason = self._after(self._machine, known)
+                found += self._told.of(row.time_ns, life, "fleet")
+                found += self._why(row.time_ns, reason)
         return found
 
     def _why(self, time_ns: int, reason: str) -> Sequence[Batch]:
