@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import (
     advice,
+    alarms,
     aligned,
     audit,
     browse,
@@ -92,6 +93,7 @@ def create(plant: Plant, clients: Mapping[str, Client], keys: Api = _NO_KEYS) ->
             {"name": "plant", "description": "What there is"},
             {"name": "readings", "description": "What it says and said"},
             {"name": "writes", "description": "What it is told, if the configuration allows that"},
+            {"name": "alarms", "description": "What is not as it should be, and what people do about it"},
             {"name": "production", "description": "What is made, what it was lost by, and for which order"},
             {"name": "maintenance", "description": "How machines are, what was advised, and whether that was right"},
             {"name": "webhooks", "description": "Who is told of what happens, and what became of it"},
@@ -104,8 +106,8 @@ def create(plant: Plant, clients: Mapping[str, Client], keys: Api = _NO_KEYS) ->
     feed, known = Feed(plant), Known(plant)
     bearer = [Depends(HTTPBearer(auto_error=False))] if desk.secured else []  # for the document; Access looks at them
     app.include_router(readings.router(plant, known), dependencies=bearer)  # first, for it is asked most
-    rooms = (why, browse, history, aligned, ledger, writes, calls, production, orders, reports, webhooks, config, audit)
-    for part in rooms:
+    rooms = (why, browse, history, aligned, ledger, writes, calls, alarms, production, orders, reports, webhooks)
+    for part in (*rooms, config, audit):
         app.include_router(part.router(plant), dependencies=bearer)
     for part in (advice, maintenance):  # in this order: an advice is below what a machine could be
         app.include_router(part.router(plant), dependencies=bearer)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api.advising import Ratings
+from api.annunciator import Annunciator
 from api.making import Production
 from api.sending import Webhooks
 from api.trail import Trail
@@ -217,6 +218,9 @@ class Plant(Protocol):
 
     @property
     def webhooks(self) -> Webhooks | None: ...
+
+    @property
+    def alarms(self) -> Annunciator | None: ...
 
     @property
     def audit(self) -> Trail: ...

@@ -279,6 +279,7 @@ class Gateway:
             derived=self._switch.derived,
             production=None if self._production is None else self._production[1],
             webhooks=self._webhooks,
+            alarms=self.alarms,
             calls=Calls(self.writes, self._config.site.path, self._switch.methods),
         )
         return self._traces.requests(create(view, clients(self._config.api), self._config.api))

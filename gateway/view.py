@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 import api.plant
 import api.trail
 from gateway import __version__
+from gateway.alarms.keeper import AlarmKeeper
 from gateway.calls import Calls
 from gateway.changes import Changes
 from gateway.contracts import Clock, Offload, Spectral, Step, Traced
@@ -62,6 +63,7 @@ class View:
         derived: Derived,
         production: Desk | None = None,
         webhooks: Webhooks | None = None,
+        alarms: AlarmKeeper | None = None,
         changes: Changes | None = None,
     ) -> None:
         self.gateway = gateway
@@ -87,6 +89,7 @@ class View:
         self._derived = derived
         self.production = production
         self.webhooks = webhooks
+        self.alarms = alarms
 
     def now_ns(self) -> int:
         return self._clock.now_ns()

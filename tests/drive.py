@@ -11,6 +11,7 @@ import httpx
 
 from api.access import Client
 from api.app import create
+from gateway.alarms.keeper import AlarmKeeper
 from gateway.audit import Entry
 from gateway.audit.entry import signed
 from gateway.calls import Calls
@@ -120,6 +121,7 @@ class Hall:
         self.writes = Writes(self.catalog, SITE, devices.__getitem__, ["erp", "mes"], clock, self.audit)
         self.calls = Calls(self.writes, SITE, METHODS)
         self.derived = Derived({}, 0)
+        self.alarms: AlarmKeeper | None = None
 
 
 class Still:
@@ -152,6 +154,7 @@ def shown(hall: Hall, folder: Path, clock: Clock, history: History | None = None
             parts={},
             writes=hall.writes,
             calls=hall.calls,
+            alarms=hall.alarms,
             audit=hall.audit,
             derived=hall.derived,
             ratings=Ratings(ratings, inline, hall.catalog, clock),

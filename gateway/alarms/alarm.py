@@ -7,7 +7,6 @@ from typing import Any
 import orjson
 
 from gateway.alarms.events import About
-from gateway.alarms.file import Kept
 from gateway.alarms.states import Condition, Deed, Shelving, State
 
 
@@ -20,6 +19,19 @@ class Settings:
     priorities: Mapping[str, int]
     shelve_max_ns: int
     retention_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How an alarm is, as the file has it."""
+
+    id: str
+    condition: Condition
+    raised_ns: int
+    changed_ns: int
+    event: str
+    about: str
+    said: str
 
 
 @dataclass(slots=True)

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from gateway.alarms.alarm import Kept
 from gateway.alarms.states import Condition, Shelving, State
 from gateway.sqlite import DamagedFile, opened, set_aside
 
@@ -51,19 +52,6 @@ class Reached:
     journal: str
     place: int
     told: int
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """How an alarm is, as the table has it."""
-
-    id: str
-    condition: Condition
-    raised_ns: int
-    changed_ns: int
-    event: str
-    about: str
-    said: str
 
 
 @dataclass(frozen=True, slots=True)

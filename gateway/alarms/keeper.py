@@ -104,9 +104,9 @@ class AlarmKeeper:
         """Return the method by which its server acknowledges an alarm, '' if it has none, and the EventId for it."""
         return await self._kept(self._register.elsewhere, id)
 
-    async def listed(self) -> list[tuple[Alarm, bool]]:
-        """Return all alarms, and of each whether its readings are known to say so."""
-        return await self._kept(self._register.listed)
+    async def listed(self, wanted: Callable[[Alarm], bool]) -> list[tuple[Alarm, bool]]:
+        """Return the alarms that are wanted, and of each whether its readings are known to say so."""
+        return await self._kept(self._register.listed, wanted)
 
     async def one(self, id: str) -> tuple[Alarm, bool]:
         """Return an alarm, and whether its readings are known to say so. Raises KeyError."""

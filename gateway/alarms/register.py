@@ -132,14 +132,14 @@ class Register:
 
     # --- what is asked ------------------------------------------------------------------------
 
-    def listed(self) -> list[tuple[Alarm, bool]]:
-        """Return all alarms, and of each whether its readings are known to say so."""
-        return [(alarm, self._certain(alarm)) for alarm in self._alarms.values()]
+    def listed(self, wanted: Callable[[Alarm], bool]) -> list[tuple[Alarm, bool]]:
+        """Return the alarms that are wanted, and of each whether its readings are known to say so."""
+        return [(replace(alarm), self._certain(alarm)) for alarm in self._alarms.values() if wanted(alarm)]
 
     def one(self, id: str) -> tuple[Alarm, bool]:
         """Return an alarm and whether its readings are known to say so. Raises KeyError."""
         alarm = self._alarms[id]
-        return alarm, self._certain(alarm)
+        return replace(alarm), self._certain(alarm)
 
     @property
     def last(self) -> int:

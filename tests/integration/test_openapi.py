@@ -34,6 +34,7 @@ BROKEN = {
 }
 
 
+ALARMS = {"rules": {"any": {"tag": "hall/*/v*", "rate": {"rise": 1}}}}
 SIGNALS = {
     "leak": {"type": "drift", "input": "hall/device0/v0", "warm_up": 5, "on": 1},
     "well": {"type": "health", "asset": "hall/device0", "signals": ["leak"]},
@@ -51,7 +52,8 @@ def gateway(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         api = {"listen": "127.0.0.1:0", "tokens": tokens, "rate": 1000}
         unit = {"asset": "hall/device0", "state": "v0", "standard": "running", "produced": "stamp", "energy": "v1"}
         made = {"shifts": {"day": {"start": "06:00", "end": "22:00"}}, "units": {"filler": unit}}
-        keys = plant(folder, ports, bus=None, api=api, signals=SIGNALS, production=made)
+        rooms = {"signals": SIGNALS, "production": made, "alarms": ALARMS}
+        keys = plant(folder, ports, bus=None, api=api, **rooms)
         with running(write(folder / "plant.yaml", keys)) as one:
             one.until(lambda: bool(asked(one, "/api/v1/history/hall/device0/v0")["readings"]))
             yield one
