@@ -29,9 +29,8 @@ def rules(keys: Alarms | None, site: str, document: Document, catalog: Catalog) 
     """Return the alarms of all tags, and add the tags that tell of them; what is no tag is a finding."""
     if keys is None:
         return []
-    tags = {
-        tag.path.removeprefix(f"{site}/"): tag for tag in (catalog[number] for number in catalog) if _watchable(tag)
-    }
+    configured = [tag for tag in map(catalog.__getitem__, catalog) if tag.datatype != EVENT]
+    tags = {tag.path.removeprefix(f"{site}/"): tag for tag in configured}
     found = [
         rule
         for name, one in keys.rules.items()
@@ -67,15 +66,15 @@ def open_register(
     return AlarmKeeper(register, file, thread, catalog, clock, journal.appended)
 
 
-def _watchable(tag: Tag) -> bool:
-    return tag.datatype != EVENT and not tag.name.startswith("_")
-
-
 def _matching(name: str, keys: AlarmRule, tags: Mapping[str, Tag], document: Document) -> list[Tag]:
+    """The tags of a rule; a glob is like what signals derive only if it says so."""
     if not _GLOB & set(keys.tag):
         found = _tag(("alarms", "rules", name, "tag"), keys.tag, tags, document)
         return [] if found is None else [found]
-    matching = [tag for path, tag in tags.items() if fnmatchcase(path, keys.tag)]
+    derived = "/_" in keys.tag
+    matching = [
+        tag for path, tag in tags.items() if fnmatchcase(path, keys.tag) and (derived or not tag.name.startswith("_"))
+    ]
     if not matching:
         where = ("alarms", "rules", name, "tag")
         document.find(where, f"{'.'.join(where)}: no tag is like {keys.tag}", "write a glob over paths below the site")

@@ -4,7 +4,7 @@ A reading is spread over the alarms that watch its tag, and each alarm has what 
 limit at which it holds, the one below which it does not, how it was. An alarm `holds` from the moment when a reading
 reaches its limit, and no more from that when one is below its deadband (6.2 of ISA-18.2: high: value < limit -
 deadband). It is raised, or cleared, when that has been so for its delay: by the times of its readings, or if none come,
-by the time that passes here.
+by the time that passes here. That a tag cannot be read is so from when that came.
 
 A reading that is bad, is the last one once more, or is no number says nothing: the alarm stays as it is, `known` says
 so, and a delay begins anew once something is known again. So it is after a restart.
@@ -242,15 +242,17 @@ class Watch:
     ) -> list[Turn]:
         """Walk through the rows of those alarms of which something changes, or whose delay is over."""
         rule = spread.rule
+        comms = self._kind[rule] == list(Kind).index(Kind.COMMS)
+        time = np.where(comms, received_ns, spread.time)  # of what cannot be read, its source cannot say since when
         x = np.where(spread.setpoint, np.nan, x)
-        pending = (self._holds != self.active)[rule] & (spread.time >= (self._since + self._delays())[rule])
+        pending = (self._holds != self.active)[rule] & (time >= (self._since + self._delays())[rule])
         changed = (holds != self._holds[rule]) | (usable != self.known[rule]) | pending
         turns: list[Turn] = []
         for one in np.unique(rule[changed]).tolist():
             first, end = np.searchsorted(rule, [one, one + 1])
             for row in range(first, end):
                 turns += self._step(
-                    one, int(spread.time[row]), bool(usable[row]), bool(holds[row]), float(x[row]), received_ns
+                    one, int(time[row]), bool(usable[row]), bool(holds[row]), float(x[row]), received_ns
                 )
         return turns
 

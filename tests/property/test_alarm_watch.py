@@ -126,11 +126,16 @@ def test_columns_say_what_a_plain_loop_says(readings: list[tuple[int, int, Any, 
         now += step
         rows.append((tag, now, value, quality))
     found: list[list[tuple[bool, int]]] = [[] for _ in RULES]
+    wanted: list[list[tuple[bool, int]]] = [[] for _ in RULES]
     for begin, end in zip([0, *sorted(cuts)], [*sorted(cuts), len(rows)], strict=True):
         if part := rows[begin:end]:
-            for turn in watch.take(batch(part), part[-1][1]):
+            received = part[-1][1]
+            for turn in watch.take(batch(part), received):
                 found[turn.rule].append((turn.raised, turn.time_ns))
-    wanted = [[one for row in rows for one in each.take(PATHS[row[0]], *row[1:])] for each in slow]
+            for each, turns in zip(slow, wanted, strict=True):
+                for tag, time, value, quality in part:
+                    at = received if each.rule.kind is Kind.COMMS else time
+                    turns += each.take(PATHS[tag], at, value, quality)
     assert found == wanted
 
 
