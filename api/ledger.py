@@ -13,6 +13,15 @@ from api.times import Moment, like, whole
 from gateway.payload import timestamps
 
 
+class GivenUp(BaseModel):
+    """What a sink had and gave up during this minute: readings, or rows of roll-ups, or scans of kept answers."""
+
+    cause: str = Field(examples=["history full: readings"])
+    count: int
+    begin: str = Field(alias="from", description="time of the first of them")
+    end: str = Field(alias="to", description="behind that of the last one")
+
+
 class Sink(BaseModel):
     """How a sink fared with the readings of a row. `delivered`, `dropped` and `waiting` add up to what came."""
 
@@ -21,6 +30,7 @@ class Sink(BaseModel):
     waiting: int = Field(default=0, description="still to be delivered")
     late_s: float = Field(default=0.0, description="the longest that a delivery took")
     down: str = Field(default="", description="why the sink was away during this minute")
+    given_up: list[GivenUp] = []
 
 
 class Gap(BaseModel):

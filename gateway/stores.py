@@ -146,6 +146,7 @@ class Stores:
             retention_s=keys.retention,
             retentions_s=keys.retentions,
             size_max=keys.size,
+            gave_up=self.ledger.gave_up,
         )
         return history, sink, AnswerKeeper(history, writing, self._clock, keys.words)
 

@@ -177,8 +177,8 @@ class History:
         with self.engine.connect() as db:
             return retention.used(db)
 
-    def drop_oldest(self) -> Dropped | None:
-        """Give up a piece of the oldest, readings before roll-ups; None if only the tail is left."""
+    def drop_oldest(self) -> list[Dropped]:
+        """Give up a piece of the oldest, readings before roll-ups; nothing if only the tail is left."""
         with schema.writing(self.engine) as db:
             return retention.drop_oldest(db)
 

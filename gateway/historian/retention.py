@@ -1,26 +1,32 @@
 """What history gives up, in a transaction of whoever calls: what is too old, and the oldest if there is no room."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from sqlalchemy import BindParameter, Connection, bindparam, delete, func, select
+from sqlalchemy import BindParameter, ColumnElement, Connection, Table, bindparam, delete, func, select
 
 from gateway.historian import schema
 from gateway.historian.chunks import DAY_NS
 from gateway.historian.rollup import HOUR_NS, MINUTE_NS
 from gateway.model import Kind
 
-_STEPS: Final = ((schema.rollup_1m, DAY_NS), (schema.rollup_1h, 30 * DAY_NS))
+_STEPS: Final = ((schema.rollup_1m, DAY_NS, MINUTE_NS), (schema.rollup_1h, 30 * DAY_NS, HOUR_NS))
+
+
+What = Literal["readings", "rows", "scans"]
+"""Readings, rows of roll-ups, or scans of kept answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """How many readings, rows of roll-ups and scans of kept answers are gone because there was no room."""
+    """What is gone of one tag, by its path, or scans of one device: how many, and of which time, [begin, end)."""
 
-    readings: int = 0
-    rows: int = 0
-    scans: int = 0
+    what: What
+    of: str
+    count: int
+    begin_ns: int
+    end_ns: int
 
 
 def forget(db: Connection, kept: Iterable[tuple[int, int]]) -> int:
@@ -49,13 +55,13 @@ def used(db: Connection) -> int:
     return (pages - free) * size
 
 
-def drop_oldest(db: Connection) -> Dropped | None:
-    """Delete a piece of the oldest that there is; None if only the tail is left.
+def drop_oldest(db: Connection) -> list[Dropped]:
+    """Delete a piece of the oldest that there is and return what that was; nothing if only the tail is left.
 
     A day of answers while there are any, then an hour of readings of those in chunks, then a day of minutes, then a
     month of hours.
     """
-    if (dropped := _drop_words(db)) is not None:
+    if dropped := _drop_words(db):
         return dropped
     times, chunk = schema.times.c, schema.chunk.c
     oldest_ns = db.scalar(select(func.min(times.last_time)))
@@ -67,26 +73,41 @@ def drop_oldest(db: Connection) -> Dropped | None:
             chunk.first_time < before_ns,
             chunk.last_time < before_ns,
         )
-        readings = db.scalar(select(func.sum(chunk.n)).where(*these))
+        sums = (func.sum(chunk.n), func.min(chunk.first_time), func.max(chunk.last_time) + 1)
+        dropped = _by_path(db, "readings", schema.chunk, sums, *these)
         db.execute(delete(schema.chunk).where(*these))
         db.execute(delete(schema.times).where(times.last_time < before_ns))
-        return Dropped(readings=int(readings or 0))
-    for table, width_ns in _STEPS:
-        first_ns = db.scalar(select(func.min(table.c.bucket)))
+        return dropped
+    for table, width_ns, bucket_ns in _STEPS:
+        bucket = table.c.bucket
+        first_ns = db.scalar(select(func.min(bucket)))
         if first_ns is not None:
-            return Dropped(rows=db.execute(delete(table).where(table.c.bucket < first_ns + width_ns)).rowcount)
-    return None
+            old = bucket < first_ns + width_ns
+            dropped = _by_path(db, "rows", table, (func.count(), func.min(bucket), func.max(bucket) + bucket_ns), old)
+            db.execute(delete(table).where(old))
+            return dropped
+    return []
 
 
-def _drop_words(db: Connection) -> Dropped | None:
+def _drop_words(db: Connection) -> list[Dropped]:
     words = schema.words.c
     oldest_ns = db.scalar(select(func.min(words.last_time)))
     if oldest_ns is None:
-        return None
+        return []
     these = words.last_time < oldest_ns + DAY_NS
-    scans = db.scalar(select(func.sum(words.n)).where(these))
+    sums = select(words.device, func.sum(words.n), func.min(words.first_time), func.max(words.last_time) + 1)
+    dropped = [Dropped("scans", *row) for row in db.execute(sums.where(these).group_by(words.device))]
     db.execute(delete(schema.words).where(these))
-    return Dropped(scans=int(scans or 0))
+    return dropped
+
+
+def _by_path(
+    db: Connection, what: What, table: Table, sums: Sequence[Any], *these: ColumnElement[bool]
+) -> list[Dropped]:
+    """What some rows of a table are, by the path of their series: `sums` are how many, begin and end."""
+    path = schema.series.c.path
+    rows = select(path, *sums).join(table, table.c.series == schema.series.c.id).where(*these).group_by(path)
+    return [Dropped(what, *row) for row in db.execute(rows)]
 
 
 def _pragma(db: Connection, word: str) -> Any:

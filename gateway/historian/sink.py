@@ -8,6 +8,7 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
 
 import numpy as np
 from sqlalchemy.exc import SQLAlchemyError
@@ -24,6 +25,13 @@ _FORGET_EVERY = 120
 _TRANSACTION_READINGS = 100_000
 _JOINED_AT_A_TIME = 4
 """Shards and days that are looked through for small chunks every five seconds."""
+GaveUp = Callable[[str, str, str, int, tuple[int, int]], None]
+"""Is told what is gone: of which sink and device, why, how much, and of which time, [begin, end)."""
+_CAUSES: Final = {
+    "readings": "history full: readings",
+    "rows": "history full: roll-ups",
+    "scans": "history full: answers",
+}
 _DROPPED = ("history_readings_dropped", "history_rows_dropped", "history_scans_dropped")
 _POSITION_BITS = 40
 _TAIL_AGE_NS = 600_000_000_000
@@ -31,6 +39,10 @@ _TAIL_AGE_NS = 600_000_000_000
 all of a shard's tail."""
 
 log = logging.getLogger(__name__)
+
+
+def nobody_asks(sink: str, device: str, cause: str, count: int, time_ns: tuple[int, int]) -> None:
+    """Nobody wants to know what is gone."""
 
 
 class Historian:
@@ -48,6 +60,7 @@ class Historian:
         retention_s: float,
         retentions_s: Mapping[str, float] | None = None,
         size_max: int | None = None,
+        gave_up: GaveUp = nobody_asks,
     ) -> None:
         self._history = history
         self._offload = offload
@@ -58,6 +71,7 @@ class Historian:
         self._retention_ns = round(retention_s * 1e9)
         self._retentions_ns = {pattern: round(kept_s * 1e9) for pattern, kept_s in (retentions_s or {}).items()}
         self._size_max = size_max
+        self._gave_up = gave_up
         self._full = False
         self._turns = Turns()
         self._stored: int | None = None
@@ -117,11 +131,15 @@ class Historian:
                 log.error(
                     "history is larger than historian.size: the oldest is being dropped, readings before roll-ups"
                 )
-            if dropped is None:
+            if not dropped:
                 return  # the tail is what is left
-            self.dropped["history_readings_dropped"] += dropped.readings
-            self.dropped["history_rows_dropped"] += dropped.rows
-            self.dropped["history_scans_dropped"] += dropped.scans
+            for one in dropped:
+                self.dropped[f"history_{one.what}_dropped"] += one.count
+                device = one.of if one.what == "scans" else self._device(one.of)
+                self._gave_up("historian", device, _CAUSES[one.what], one.count, (one.begin_ns, one.end_ns))
+
+    def _device(self, path: str) -> str:
+        return self._catalog[self._catalog.number(path)].device if path in self._catalog else ""
 
     def _write(self, records: Sequence[Record], now_ns: int) -> int:
         if self._stored is None:

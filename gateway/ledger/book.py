@@ -19,7 +19,7 @@ from gateway.contracts import Clock, Connector, Offload
 from gateway.journal import Journal, JournalFile
 from gateway.ledger.account import STOPPED, Account
 from gateway.ledger.file import Key, LedgerFile
-from gateway.ledger.row import Gap, Pause, Row, minute_of
+from gateway.ledger.row import Gap, GivenUp, Pause, Row, minute_of
 from gateway.model import Catalog, Record
 
 KILLED: Final = "gateway killed"
@@ -147,6 +147,12 @@ class Ledger:
             row.at(cursor).dropped += len(record)
         if record.position > self._reached.get(_COMMITTED, 0):
             row.gap(reason.replace("_", " "), Gap(_good(record), times=1))
+
+    def gave_up(self, sink: str, device: str, cause: str, count: int, time_ns: tuple[int, int]) -> None:
+        """Enter, in this minute, what a sink had of a device and has not any more; of which time, [begin, end)."""
+        if device in self._polled:
+            row = self._open(minute_of(self._clock.now_ns()), device)
+            row.at(sink).give_up(cause, GivenUp(count, *time_ns))
 
     # --- on disk --------------------------------------------------------------------------
 

@@ -1,8 +1,13 @@
 """A row of the ledger: one device, one minute. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, Final
+
+import numpy as np
+
+from gateway.payload import timestamps
 
 MINUTE_NS: Final = 60_000_000_000
 _CAUSES_MAX: Final = 16
@@ -30,23 +35,48 @@ class Gap:
 
 
 @dataclass(slots=True)
+class GivenUp:
+    """What a sink had and gave up for one cause: how much, and of which time, [begin, end)."""
+
+    count: int
+    begin_ns: int
+    end_ns: int
+
+    def add(self, other: "GivenUp") -> None:
+        self.count += other.count
+        self.begin_ns = min(self.begin_ns, other.begin_ns)
+        self.end_ns = max(self.end_ns, other.end_ns)
+
+
+@dataclass(slots=True)
 class Delivery:
     """How a sink fared with the readings of a row.
 
     `delivered` it has confirmed, `dropped` were forgotten before it had them; `late_s` is the longest that one took
-    from its arrival. `down` is why the sink was away during this minute.
+    from its arrival. `down` is why the sink was away during this minute. `given_up`, by cause, is what it gave up
+    in this minute, of whatever minute that was.
     """
 
     delivered: int = 0
     dropped: int = 0
     late_s: float = 0.0
     down: str = ""
+    given_up: dict[str, GivenUp] = field(default_factory=dict)
+
+    def give_up(self, cause: str, what: GivenUp) -> None:
+        """Add to what was given up for a cause; causes are few words that are the same every time."""
+        if cause in self.given_up:
+            self.given_up[cause].add(what)
+        else:
+            self.given_up[cause] = replace(what)
 
     def add(self, other: "Delivery") -> None:
         self.delivered += other.delivered
         self.dropped += other.dropped
         self.late_s = max(self.late_s, other.late_s)
         self.down = self.down or other.down
+        for cause, what in other.given_up.items():
+            self.give_up(cause, what)
 
 
 @dataclass(slots=True)
@@ -111,7 +141,8 @@ class Row:
             "recovered": self.recovered,
             "unexplained": self.unexplained if known else None,
             "sinks": {
-                name: _facts(asdict(sink)) | {"waiting": max(0, self.came - sink.delivered - sink.dropped)}
+                name: _facts(asdict(sink) | {"given_up": _ranges(sink.given_up)})
+                | {"waiting": max(0, self.came - sink.delivered - sink.dropped)}
                 for name, sink in self.sinks.items()
             },
             "gaps": [
@@ -148,13 +179,25 @@ class Pause:
 def restored(numbers: Sequence[Any], sinks: Mapping[str, Any], gaps: Mapping[str, Any]) -> Row:
     """Return a row from what was stored of it."""
     expected, good, bad, recovered = numbers
-    deliveries = {name: Delivery(**facts) for name, facts in sinks.items()}
+    deliveries = {name: _delivery(**facts) for name, facts in sinks.items()}
     return Row(expected, good, bad, recovered, deliveries, {cause: Gap(**facts) for cause, facts in gaps.items()})
 
 
 def minute_of(time_ns: int) -> int:
     """Return when the minute of a time began."""
     return time_ns - time_ns % MINUTE_NS
+
+
+def _delivery(given_up: Mapping[str, Any] = MappingProxyType({}), **facts: Any) -> Delivery:
+    return Delivery(**facts, given_up={cause: GivenUp(**what) for cause, what in given_up.items()})
+
+
+def _ranges(given_up: Mapping[str, GivenUp]) -> list[dict[str, Any]]:
+    times = timestamps(np.array([(what.begin_ns, what.end_ns) for what in given_up.values()], np.int64).reshape(-1))
+    return [
+        {"cause": cause, "count": what.count, "from": begin, "to": end}
+        for (cause, what), begin, end in zip(given_up.items(), times[::2], times[1::2], strict=True)
+    ]
 
 
 def _facts(facts: dict[str, Any]) -> dict[str, Any]:

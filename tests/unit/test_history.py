@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -222,16 +224,17 @@ def test_without_room_the_oldest_readings_go_first_then_minutes_then_hours(datab
     words.keep(database, {"press": [answers]})
     before = history.used()
     left = []
-    assert history.drop_oldest() == Dropped(scans=2)
-    while (dropped := history.drop_oldest()) is not None:
+    assert history.drop_oldest() == [Dropped("scans", "press", 2, 0, day + 1)]
+    while dropped := history.drop_oldest():
         counts = [count(database, table) for table in ("chunk", "times", "rollup_1m", "rollup_1h")]
-        left.append((dropped.readings, dropped.rows, *counts))
+        left.append((*dropped, *counts))
+    hour = 60 * MINUTE_NS
     assert left == [
-        (60, 0, 1, 1, 120, 2),
-        (60, 0, 0, 0, 120, 2),
-        (0, 60, 0, 0, 60, 2),
-        (0, 60, 0, 0, 0, 2),
-        (0, 2, 0, 0, 0, 0),
+        (Dropped("readings", "plant/a/x", 60, 0, hour - MINUTE_NS + 1), 1, 1, 120, 2),
+        (Dropped("readings", "plant/a/x", 60, day, day + hour - MINUTE_NS + 1), 0, 0, 120, 2),
+        (Dropped("rows", "plant/a/x", 60, 0, hour), 0, 0, 60, 2),
+        (Dropped("rows", "plant/a/x", 60, day, day + hour), 0, 0, 0, 2),
+        (Dropped("rows", "plant/a/x", 2, 0, day + hour), 0, 0, 0, 0),
     ]
     assert values(history) == [99.0]
     assert history.used() <= before
@@ -359,10 +362,19 @@ def test_chores_keep_history_within_its_size_and_say_so_once(
         store(history, Batch.of([1] * 5000, time, chance.normal(0, 1, 5000)))
         compact(history)
     size_max = history.used() // 2
+    told: list[Any] = []
 
     async def world() -> Historian:
         sink = Historian(
-            history, inline, Catalog([X]), LoopClock(), gateway="g", journal="j", retention_s=1e6, size_max=size_max
+            history,
+            inline,
+            Catalog([replace(X, device="press")]),
+            LoopClock(),
+            gateway="g",
+            journal="j",
+            retention_s=1e6,
+            size_max=size_max,
+            gave_up=lambda *what: told.append(what),
         )
         async with asyncio.TaskGroup() as tasks:
             chores = tasks.create_task(sink.chores(lambda: None))
@@ -374,6 +386,11 @@ def test_chores_keep_history_within_its_size_and_say_so_once(
     dropped = sink.dropped["history_readings_dropped"]
     assert (dropped + len(values(history)), dropped % 5000, sink.dropped["history_rows_dropped"]) == (120_000, 0, 0)
     assert size_max * 0.9 < history.used() <= size_max
+    assert {what[:3] for what in told} == {("historian", "press", "history full: readings")}
+    assert sum(count for *_, count, _ in told) == dropped
+    begins, ends = zip(*(time for *_, time in told), strict=True)
+    assert begins[0] == EPOCH_NS - 24 * 60 * MINUTE_NS
+    assert max(ends) <= min(part.time[0] for part in history.readings("plant/a/x", 0, 2**62))
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == [
         "history is larger than historian.size: the oldest is being dropped, readings before roll-ups"
     ]

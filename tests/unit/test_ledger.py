@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import api.ledger
 from gateway.contracts import DeviceError, Emit
 from gateway.hub import Hub
 from gateway.journal import Journal, JournalFile
@@ -23,11 +24,13 @@ from gateway.ledger.account import cause_of
 from gateway.ledger.file import Key
 from gateway.ledger.row import Delivery, Gap, Pause, Row
 from gateway.model import Batch, Catalog, Quality, Tag
+from gateway.payload import timestamps
 from gateway.supervise import Backoff, Health, keep_device
 from tests.inline import inline
 from tests.simulation.loop import EPOCH_NS, LoopClock, simulate
 
 MINUTE_NS = 60_000_000_000
+HOUR_NS = 60 * MINUTE_NS
 TAGS = np.arange(10, dtype=np.uint32)
 CATALOG = [Tag("hall/press", f"t{n}", device="press", address=f"{40001 + n} = holding:{n} uint16 ABCD") for n in TAGS]
 
@@ -317,6 +320,38 @@ def test_what_waits_is_what_came_and_is_neither_delivered_nor_dropped() -> None:
         "bus": {"delivered": 3, "dropped": 1, "late_s": 0.25, "down": "refused", "waiting": 4}
     }
     assert described["unexplained"] == 2
+
+
+def test_what_a_sink_gives_up_is_in_the_row_of_that_minute_with_cause_and_range(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with living(tmp_path, Press(_waits)) as (ledger, _):
+            ledger.gave_up("historian", "press", "history full: readings", 3600, (EPOCH_NS - HOUR_NS, EPOCH_NS))
+            await ledger.keep()  # what comes after it is written is added to it
+            ledger.gave_up("historian", "press", "history full: readings", 10, (EPOCH_NS - 2 * HOUR_NS, EPOCH_NS - 1))
+            ledger.gave_up("historian", "press", "history full: roll-ups", 1, (0, MINUTE_NS))
+            ledger.gave_up("historian", "nobody", "history full: readings", 1, (0, 1))
+
+    simulate(story())
+    (row,) = rows(tmp_path)
+    assert row.unexplained == 0
+    said = row.described()["sinks"]["historian"]
+    assert api.ledger.Sink(**said).model_dump(by_alias=True)["given_up"] == said["given_up"]
+    assert said == {
+        "delivered": 0,
+        "waiting": 0,
+        "given_up": [
+            {"cause": "history full: readings", "count": 3610} | stretch(EPOCH_NS - 2 * HOUR_NS, EPOCH_NS),
+            {"cause": "history full: roll-ups", "count": 1} | stretch(0, MINUTE_NS),
+        ],
+    }
+
+
+async def _waits(press: Press, emit: Emit) -> None:
+    await asyncio.Event().wait()
+
+
+def stretch(*time_ns: int) -> dict[str, str]:
+    return dict(zip(("from", "to"), timestamps(np.array(time_ns)), strict=True))
 
 
 def test_the_minutes_of_a_pause_add_up_to_whole_polls() -> None:
