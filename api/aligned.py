@@ -12,6 +12,7 @@ from api.arrow import FORMS, binary
 from api.browse import number_of
 from api.forms import MEDIA, accepted, cell, lines, table, unless_known
 from api.history import Format, From, To
+from api.past import Head, Past, answered, parted
 from api.plant import Plant, Readings
 from api.problems import ANSWERS
 from api.readings import span
@@ -54,17 +55,24 @@ def router(plant: Plant) -> APIRouter:
         start_ns, end_ns = span(start, end, now_ns)
         try:
             times = _grid(start_ns, end_ns, every, len(paths))
-            columns = {path: await _column(plant, path, times) for path in paths}
+            form = format or accepted(request.headers.get("accept", ""))
+            known = request.headers.get("if-none-match", "")
+            return await answered(plant, request, _answer, paths, times, every, form, known, end_ns <= now_ns)
         except ValueError as error:
             raise HTTPException(422, str(error)) from None
-        form = format or accepted(request.headers.get("accept", ""))
-        if form in FORMS:
-            answer = await binary(form, {"timestamp": times, **columns}, {"every": every}, None)
-        else:
-            answer = await plant.work(_told, timestamps(times), columns, form)
-        return unless_known(request, answer, closed=end_ns <= now_ns)
 
     return routes
+
+
+def _answer(
+    past: Past, paths: list[str], times: NDArray[np.int64], every: str, form: str, known: str, closed: bool
+) -> tuple[Head, bytes]:
+    columns = {path: _column(past, path, times) for path in paths}
+    if form in FORMS:
+        answer = binary(form, {"timestamp": times, **columns}, {"every": every}, None)
+    else:
+        answer = _told(timestamps(times), columns, form)
+    return parted(unless_known(known, answer, closed=closed))
 
 
 def _grid(start_ns: int, end_ns: int, every: str, tags: int) -> NDArray[np.int64]:
@@ -76,11 +84,9 @@ def _grid(start_ns: int, end_ns: int, every: str, tags: int) -> NDArray[np.int64
     return np.arange(start_ns, end_ns, step_ns)
 
 
-async def _column(plant: Plant, path: str, times: NDArray[np.int64]) -> list[Any]:
-    found = await plant.held(path, times) if len(times) else None
-    if found is None:
-        return [None] * len(times)
-    return await plant.work(_listed, found, times)
+def _column(past: Past, path: str, times: NDArray[np.int64]) -> list[Any]:
+    found = past.held(path, times) if len(times) else None
+    return [None] * len(times) if found is None else _listed(found, times)
 
 
 def _listed(found: Readings, times: NDArray[np.int64]) -> list[Any]:

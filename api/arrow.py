@@ -11,7 +11,6 @@ import numpy as np
 import orjson
 from fastapi import HTTPException, Response
 from numpy.typing import NDArray
-from starlette.concurrency import run_in_threadpool
 
 from api.forms import MEDIA, continued
 
@@ -20,7 +19,7 @@ _BATCH_ROWS: Final = 131_072
 """Rows in a record batch: a reader can begin before all of it is there."""
 
 
-async def binary(
+def binary(
     form: str, columns: Mapping[str, NDArray[Any] | Sequence[Any]], about: Mapping[str, str], following: str | None
 ) -> Response:
     """Return columns of one length in one of FORMS; int64 in `timestamp` are nanoseconds since 1970 UTC.
@@ -35,8 +34,7 @@ async def binary(
         raise HTTPException(
             501, f"{form}: the gateway runs without pyarrow: pip install 'itot-gateway[arrow]', or ask for csv"
         ) from None
-    body = await run_in_threadpool(_written, pyarrow, form, columns, about)
-    return Response(body, media_type=MEDIA[form], headers=continued(following))
+    return Response(_written(pyarrow, form, columns, about), media_type=MEDIA[form], headers=continued(following))
 
 
 def _written(pyarrow: Any, form: str, columns: Mapping[str, Any], about: Mapping[str, str]) -> memoryview:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from api import past
 from api.browse import moment
 from api.plant import Plant
 from gateway.model import Catalog
@@ -111,11 +112,11 @@ class Conditions:
         plant = self._plant
         if number not in self._before and plant.keeps_history:
             try:
-                past = await plant.at(plant.catalog[number].path, plant.now_ns(), usable=False)
+                told = (await plant.ask(past.at, plant.catalog[number].path, plant.now_ns(), False)).about
             except ConnectionError:  # then nobody knows how it was; how others are does not depend on that
                 return None
-            if past is not None:
-                self._before[number] = Reading(int(past.time[0]), past.value.tolist()[0], bool(good(past.quality)[0]))
+            if told is not None:
+                self._before[number] = Reading(int(told.time[0]), told.value.tolist()[0], bool(good(told.quality)[0]))
             elif plant.now_ns() - plant.started_ns >= _SETTLED_NS:
                 self._before[number] = None
         return self._before.get(number)

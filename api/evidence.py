@@ -8,6 +8,7 @@ import numpy as np
 from fastapi import HTTPException
 from numpy.typing import NDArray
 
+from api import past
 from api.condition import Conditions, Machine, Reading
 from api.plant import Plant
 from api.readings import moment, span
@@ -106,10 +107,10 @@ async def _picture(plant: Plant, path: str, window: tuple[int, int]) -> tuple[ND
         return np.empty(0, np.int64), np.empty(0)
     start_ns, end_ns = window
     try:
-        shown = await plant.picture(path, start_ns, end_ns, "minmax", _POINTS)
+        shown = (await plant.ask(past.picture, path, start_ns, end_ns, "minmax", _POINTS)).about
     except ValueError as error:
         raise HTTPException(422, f"{error}: ask for a shorter window") from None
-    before = await plant.at(path, start_ns, usable=True)
+    before = (await plant.ask(past.at, path, start_ns, True)).about
     parts = [(np.array([start_ns]), before.value)] if before is not None else []
     parts += [(shown.time, shown.value)] if shown is not None else []
     numbers = [(time, value.astype(np.float64)) for time, value in parts if value.dtype.kind in "biuf"]

@@ -10,7 +10,7 @@ from hashlib import blake2b
 from typing import Any, Final
 
 import orjson
-from fastapi import Request, Response
+from fastapi import Response
 
 MEDIA: Final = {
     "json": "application/json",
@@ -35,13 +35,15 @@ def accepted(header: str) -> str:
     return next((_ACCEPTED[name] for name in names if name in _ACCEPTED), "json")
 
 
-def unless_known(request: Request, answer: Response, *, closed: bool) -> Response:
-    """The answer, or 304 if who asks has it. Late readings change the past, so a tag is of what is answered."""
+def unless_known(known: str, answer: Response, *, closed: bool) -> Response:
+    """The answer, or 304 if who asks has it: `known` is If-None-Match.
+
+    Late readings change the past, so a tag is of what is answered.
+    """
     answer.headers["Vary"] = "Accept"
     if closed:
         tag = f'"{blake2b(answer.body, digest_size=12).hexdigest()}"'
         headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Accept"}
-        known = request.headers.get("if-none-match", "")
         if known == "*" or tag in (one.strip().removeprefix("W/") for one in known.split(",")):
             return Response(status_code=304, headers=headers)
         answer.headers.update(headers)

@@ -1,8 +1,8 @@
 """What the application hands to the API: views of the plant, and one door through which a tag may be written."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,10 @@ from api.trail import Trail
 from gateway.config import Finding
 from gateway.config.change import Change
 from gateway.config.versions import Version
-from gateway.contracts import Offload, Spectral, Step
+from gateway.contracts import Answer, Offload, Spectral, Step
 from gateway.model import Batch, Catalog, Record
+
+T = TypeVar("T")
 
 
 class Latest(Protocol):
@@ -277,34 +279,14 @@ class Plant(Protocol):
         """
         ...
 
-    async def readings(self, path: str, start_ns: int, end_ns: int, most: int | None = None) -> Sequence[Readings]:
-        """Return history in [start, end), one Readings per kind of value. Raises ConnectionError without a database.
+    async def ask(
+        self, question: Callable[..., tuple[T, bytes]], /, *args: Any, gone: Callable[[], Awaitable[bool]] = ...
+    ) -> Answer[T]:
+        """Return what `question(past, *args)` returns, computed where it keeps nobody waiting (api/past.py).
 
-        With `most` the range may end earlier, but not before it has so many.
+        Question and arguments are pickled. Raises what it raises; ConnectionError if there is no answer now, or if
+        `gone` says that nobody waits for it any more.
         """
-        ...
-
-    async def at(self, path: str, time_ns: int, *, usable: bool) -> Readings | None:
-        """Return the last reading at or before a time, the last good one if `usable`, as Readings of one."""
-        ...
-
-    async def summary(self, path: str, start_ns: int, end_ns: int, bucket_ns: int) -> Summary | None:
-        """Return what the readings come to per bucket of any width. Raises ValueError if they are too many."""
-        ...
-
-    async def held(self, path: str, times_ns: NDArray[np.int64]) -> Readings | None:
-        """Return the last reading at or before each time; where there is none, one that is later than that.
-
-        Raises ValueError if there are too many.
-        """
-        ...
-
-    async def picture(self, path: str, start_ns: int, end_ns: int, method: str, points: int) -> Readings | None:
-        """Return so many good numbers, chosen by `lttb` or `minmax`. Raises ValueError if there are too many."""
-        ...
-
-    async def aggregate(self, path: str, start_ns: int, end_ns: int, bucket_ns: int) -> Aggregates:
-        """Return roll-ups; `bucket_ns` is a number of minutes. Raises ConnectionError without a database."""
         ...
 
     async def write(self, *, id: str, tag: str, value: Any, who: str, expires_ns: int | None) -> Written:

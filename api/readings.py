@@ -6,6 +6,7 @@ import numpy as np
 from fastapi import APIRouter, HTTPException, Query, Response
 from pydantic import BaseModel, Field
 
+from api import past
 from api.browse import number_of
 from api.plant import Plant
 from api.present import Known, latest, named, rows
@@ -56,7 +57,7 @@ def router(plant: Plant, known: Known) -> APIRouter:
         if not at:
             return json(latest(plant, np.array([number], np.uint32))[0])
         tag = plant.catalog[number]
-        found = await plant.at(tag.path, moment(at, plant.now_ns()), usable=good)
+        found = (await plant.ask(past.at, tag.path, moment(at, plant.now_ns()), good)).about
         if found is None:
             raise HTTPException(404, f"{tag.path} has no {'good ' if good else ''}reading at or before {at}")
         batch = Batch(np.array([number], np.uint32), found.time, found.value, found.quality)

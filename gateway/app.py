@@ -160,6 +160,8 @@ class Gateway:
             services.append(self._kept("retained topics", self._retained.run))
         if (historian := self._stores.historian) is not None:
             services.append(self._kept("history chores", historian.chores, historian.counts))
+        if (queries := self._stores.queries) is not None:
+            services.append(self._kept("queries", queries.run, queries.counts))
         if (answers := self._stores.answers) is not None:
             services.append(self._kept("words", answers.run, answers.counts))
         if self._webhooks is not None:
@@ -267,8 +269,8 @@ class Gateway:
             hub=self.hub,
             journal=self.journal,
             ledger=self.ledger,
-            history=self._stores.history,
-            queries=self._stores.work,
+            past=None if self._stores.queries is None else self._stores.queries.ask,
+            work=self._stores.work,
             clock=self._clock,
             devices=self.devices,
             parts=self.parts,

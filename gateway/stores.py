@@ -1,4 +1,4 @@
-"""What a gateway keeps on disk, opened together and closed together, with the threads that write it.
+"""What a gateway keeps on disk, opened together and closed together, with what writes and asks it.
 
 journal.db      every reading until all have it           gateway/journal/
 ledger.db       what came and what did not                gateway/ledger/
@@ -29,6 +29,7 @@ from gateway.config.webhooks import Webhook
 from gateway.contracts import Clock, Connector, KeepWords, nobody_keeps
 from gateway.historian.history import History
 from gateway.historian.keeper import AnswerKeeper
+from gateway.historian.queries import Queries
 from gateway.historian.schema import engine
 from gateway.historian.sink import Historian
 from gateway.journal import Journal, JournalFile
@@ -70,6 +71,7 @@ class Stores:
         self.learned = Learned(folder / "devices.json")
         self.history, self.historian, self.answers = self._open_history(config)
         self.work = self.threads("work", 2)
+        self.queries = None if self.history is None else Queries(self.history, config.history_url, self.work)
 
     def begin(self, devices: Mapping[str, Connector]) -> None:
         """Keep the numbers of all tags, and account for these devices from now on."""

@@ -1,12 +1,8 @@
 """The plant as the API sees it: what runs, and the door for writes. Fulfils `api.plant.Plant`."""
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
-from sqlalchemy.exc import SQLAlchemyError
 
 import api.plant
 import api.trail
@@ -14,12 +10,9 @@ from gateway import __version__
 from gateway.alarms.keeper import AlarmKeeper
 from gateway.calls import Calls
 from gateway.changes import Changes
-from gateway.contracts import Clock, Offload, Spectral, Step, Traced
+from gateway.contracts import Answer, Clock, Offload, Spectral, Step, Traced
 from gateway.derive import Derived
-from gateway.historian.chunk import Readings
-from gateway.historian.history import History
-from gateway.historian.rollup import Rollup
-from gateway.historian.summary import Summary, lttb, minmax
+from gateway.historian.queries import Ask, nobody_leaves
 from gateway.hub import Hub
 from gateway.journal import Journal
 from gateway.latest import Latest
@@ -51,8 +44,8 @@ class View:
         hub: Hub,
         journal: Journal,
         ledger: Ledger,
-        history: History | None,
-        queries: Offload,
+        past: Ask | None,
+        work: Offload,
         clock: Clock,
         devices: Mapping[str, tuple[PlannedDevice, Health]],
         parts: Mapping[str, Health],
@@ -75,9 +68,9 @@ class View:
         self._hub = hub
         self._journal = journal
         self._ledger = ledger
-        self._history = history
-        self.keeps_history = history is not None
-        self.work = queries
+        self._past = past
+        self.work = work
+        self.keeps_history = past is not None
         self._clock = clock
         self._devices = devices
         self._parts = parts
@@ -156,24 +149,16 @@ class View:
             raise ConnectionError(str(error)) from error
         return [(key, row.described()) for key, row in found]
 
-    async def readings(self, path: str, start_ns: int, end_ns: int, most: int | None = None) -> Sequence[Readings]:
-        return await self._ask(lambda history: history.readings(path, start_ns, end_ns, most))
-
-    async def at(self, path: str, time_ns: int, *, usable: bool) -> Readings | None:
-        return await self._ask(lambda history: history.at(path, time_ns, usable=usable))
-
-    async def summary(self, path: str, start_ns: int, end_ns: int, bucket_ns: int) -> Summary | None:
-        return await self._ask(lambda history: history.summary(path, start_ns, end_ns, bucket_ns))
-
-    async def held(self, path: str, times_ns: NDArray[np.int64]) -> Readings | None:
-        return await self._ask(lambda history: history.held(path, times_ns))
-
-    async def picture(self, path: str, start_ns: int, end_ns: int, method: str, points: int) -> Readings | None:
-        choose = {"lttb": lttb, "minmax": minmax}[method]
-        return await self._ask(lambda history: history.picture(path, start_ns, end_ns, choose, points))
-
-    async def aggregate(self, path: str, start_ns: int, end_ns: int, bucket_ns: int) -> Rollup:
-        return await self._ask(lambda history: history.aggregate(path, start_ns, end_ns, bucket_ns))
+    async def ask(
+        self,
+        question: Callable[..., tuple[T, bytes]],
+        /,
+        *args: Any,
+        gone: Callable[[], Awaitable[bool]] = nobody_leaves,
+    ) -> Answer[T]:
+        if self._past is None:
+            raise ConnectionError("this gateway keeps no history: historian is none in its configuration")
+        return await self._past(question, args, gone)
 
     async def write(self, *, id: str, tag: str, value: Any, who: str, expires_ns: int | None) -> Result:
         return await self._writes.write(Request(id, tag, value, who, expires_ns))
@@ -185,14 +170,6 @@ class View:
 
     async def written(self, id: str) -> Result:
         return await self._writes.result(id)
-
-    async def _ask(self, question: Callable[[History], T]) -> T:
-        if self._history is None:
-            raise ConnectionError("this gateway keeps no history: historian is none in its configuration")
-        try:
-            return await self.work(question, self._history)
-        except SQLAlchemyError as error:
-            raise ConnectionError(f"history cannot be read: {str(error).splitlines()[0]}") from error
 
     def _journal_part(self) -> api.plant.Part:
         journal = self._journal

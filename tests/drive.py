@@ -29,7 +29,7 @@ from gateway.ratings import Ratings, RatingsFile
 from gateway.supervise import Health
 from gateway.view import View
 from gateway.writes import Writes
-from tests.inline import inline
+from tests.inline import asking, inline
 from tests.simulation.loop import EPOCH_NS
 
 SITE = "acme/test"
@@ -147,8 +147,8 @@ def shown(hall: Hall, folder: Path, clock: Clock, history: History | None = None
             hub=hub,
             journal=journal,
             ledger=Ledger(books, inline, hall.catalog, clock, retention_s=1e9),
-            history=history,
-            queries=inline,
+            past=None if history is None else asking(history),
+            work=inline,
             clock=clock,
             devices={},
             parts={},

@@ -96,6 +96,22 @@ BUGS = [
         "tests/unit/test_webhook_sender.py",
     ),
     Planted(
+        "a question to history goes on when who asked has left",
+        "gateway/historian/queries.py", "self._pipe.write(frame(What.DROP, id))", "pass",
+        "tests/integration/test_queries.py",
+    ),
+    Planted(
+        "the query process has all of the gateway's environment, secrets as well",
+        "gateway/historian/queries.py",
+        "if name in _ENVIRONMENT or name.startswith((\"PYTHON\", \"PG\"))", "if name",
+        "tests/integration/test_queries.py",
+    ),
+    Planted(
+        "the query process may write",
+        "gateway/historian/schema.py", "PRAGMA query_only = ON", "PRAGMA query_only = OFF",
+        "tests/integration/test_queries.py",
+    ),
+    Planted(
         "who comes back to a stream after a crash misses the records that have the numbers of lost ones",
         "api/feed.py", "await self._end_of(life, min(place, self._plant.head))", "min(place, self._plant.head)",
         "tests/integration/test_stream.py",

@@ -123,7 +123,7 @@ class Gzipped:
 def _compressing(send: Send) -> Send:
     """A Send that compresses an answer once its body is whole."""
     start: Message | None = None
-    body = b""
+    body = bytearray()
 
     async def compress(message: Message) -> None:
         nonlocal start, body

@@ -188,9 +188,9 @@ def _values(app: FastAPI, desk: Desk) -> None:
         return answer
 
     @app.post("/objects/history")
-    async def values(asked: requests.History) -> Response:
+    async def values(request: Request, asked: requests.History) -> Response:
         """Return the values of objects from startTime to endTime, oldest first."""
-        return await history(desk.plant, desk.space(), asked)
+        return await history(desk.plant, desk.space(), asked, request)
 
 
 def _updates(app: FastAPI, desk: Desk) -> None:

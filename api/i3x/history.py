@@ -1,61 +1,86 @@
 """What was: the readings of tags, oldest first; of an asset, what its tags were at each time that one was read."""
 
-import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from fastapi import HTTPException, Response
+from fastapi import HTTPException, Request, Response
 from numpy.typing import NDArray
 
 from api.i3x.answers import bulk, done, unknown
 from api.i3x.requests import History, moment_ns
 from api.i3x.space import Element, Leaf, Place, Space
 from api.i3x.values import BAD, GOOD, NO_DATA, UNCERTAIN, Vqts, joined, vqts
+from api.past import Head, Past, answered, parted
 from api.plant import Plant, Readings
 from gateway.model import Batch
 
 POINTS_MAX: Final = 100_000
 """Readings in one answer: some 10 MB."""
 MICROSECOND_NS: Final = 1_000
-_AT_ONCE_MAX: Final = 2_000
-"""Readings that are encoded in a millisecond; more of them are in a thread, where the event loop does not wait."""
 Read = Sequence[Sequence[Readings]]
 """Of each tag, one Readings per kind of value."""
 _CUT: Final = f"an answer has {POINTS_MAX} readings at most: ask again from the last one on, for fewer objects"
 
 
-async def history(plant: Plant, space: Space, asked: History) -> Response:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What there is to know of an object to tell its history: its tags, and how they are called in JSON."""
+
+    id: str
+    paths: list[str]
+    names: list[bytes]
+    ids: list[bytes]
+    leaf: bool
+    composed: bool
+
+
+async def history(plant: Plant, space: Space, asked: History, request: Request) -> Response:
     """Answer a question for history. Both ends are in the range, to the microsecond that is told."""
     start_ns, end_ns = moment_ns(asked.startTime), moment_ns(asked.endTime)
     if start_ns > end_ns:
         raise HTTPException(400, f"the range ends before it starts: {asked.startTime} to {asked.endTime}")
+    wanted = [_asked(id, space.find(id)) for id in asked.elementIds]
+    if plant.keeps_history:
+        return await answered(plant, request, _answer, wanted, start_ns, end_ns + MICROSECOND_NS, asked.deep)
+    return bulk([unknown(one) if isinstance(one, str) else _nothing(one, end_ns, asked.deep) for one in wanted])
+
+
+def _asked(id: str, element: Element | None) -> Asked | str:
+    """The object with this id, or the id if there is none."""
+    match element:
+        case None:
+            return id
+        case Leaf():
+            return Asked(id, [element.id], [], [], leaf=True, composed=False)
+        case Place():
+            paths = [leaf.id for leaf in element.tags]
+            return Asked(id, paths, element.names, element.ids, leaf=False, composed=element.composed)
+
+
+def _answer(past: Past, wanted: Sequence[Asked | str], start_ns: int, end_ns: int, deep: bool) -> tuple[Head, bytes]:
+    """Answered where history is."""
     items: list[bytes] = []
     left, cut = POINTS_MAX, False
-    for k, id in enumerate(asked.elementIds):
-        share = max(1, left // (len(asked.elementIds) - k))  # what one leaves is for the others
-        element = space.find(id)
-        if element is None:
-            items.append(unknown(id))
+    for k, one in enumerate(wanted):
+        if isinstance(one, str):
+            items.append(unknown(one))
             continue
-        if not plant.keeps_history:
-            items.append(done(id, _nothing(element, end_ns, asked.deep)))
-            continue
-        read = await _read(plant, element, start_ns, end_ns + MICROSECOND_NS, share)
+        share = max(1, left // (len(wanted) - k))  # what one leaves is for the others
+        read = _read(past, one, start_ns, end_ns, share)
+        body, taken = _encoded(one, read, share, deep)
         n = sum(len(readings.time) for parts in read for readings in parts)
-        told = element, read, share, asked.deep
-        body, taken = _encoded(*told) if n <= _AT_ONCE_MAX else await asyncio.to_thread(_encoded, *told)
         left, cut = left - taken, cut or n > taken
-        items.append(done(id, body))
-    return bulk(items, _CUT if cut else "")
+        items.append(done(one.id, body))
+    return parted(bulk(items, _CUT if cut else ""))
 
 
-async def _read(plant: Plant, element: Element, start_ns: int, end_ns: int, most: int) -> Read:
+def _read(past: Past, element: Asked, start_ns: int, end_ns: int, most: int) -> Read:
     """The oldest readings of each tag, one more than may be told if there are so many."""
-    leaves = [element] if isinstance(element, Leaf) else element.tags
     read: list[Sequence[Readings]] = []
-    for leaf in leaves:
-        read.append(await plant.readings(leaf.id, start_ns, end_ns, most + 1))
+    for path in element.paths:
+        read.append(past.readings(path, start_ns, end_ns, most + 1))
         end_ns = min(end_ns, _full_ns(read, end_ns, most))
     return read
 
@@ -68,21 +93,21 @@ def _full_ns(read: Read, end_ns: int, most: int) -> int:
     return int(np.partition(np.concatenate(times), most)[most]) + 1
 
 
-def _encoded(element: Element, read: Read, most: int, deep: bool) -> tuple[bytes, int]:
+def _encoded(element: Asked, read: Read, most: int, deep: bool) -> tuple[bytes, int]:
     """The history of an element as JSON, and of how many readings it is."""
     series = [whole_series(parts) for parts in read]
     if sum(map(len, series)) > most:  # all of them up to the same time, so that an asset's value is whole
         time = np.concatenate([one.time for one in series])
         last = max(np.partition(time, most)[most], time.min() + 1)
         series = [one.first(int(np.searchsorted(one.time, last))) for one in series]
-    own = series[0] if isinstance(element, Leaf) else _wholes(element, series)
+    own = series[0] if element.leaf else _wholes(element, series)
     return _json(element, own, series if deep else ()), sum(map(len, series))
 
 
-def _nothing(element: Element, end_ns: int, deep: bool) -> bytes:
+def _nothing(element: Asked, end_ns: int, deep: bool) -> bytes:
     """The history of a gateway that keeps none."""
     row = Vqts([b"null"], np.array([NO_DATA]), np.array([end_ns]))
-    return _json(element, row, [row] * len(element.numbers) if deep else ())
+    return done(element.id, _json(element, row, [row] * len(element.paths) if deep else ()))
 
 
 def whole_series(parts: Sequence[Readings]) -> Vqts:
@@ -97,7 +122,7 @@ def _vqts(part: Readings) -> Vqts:
     return vqts(batch.kind, batch.time, batch.value, batch.quality)
 
 
-def _wholes(place: Place, series: Sequence[Vqts]) -> Vqts:
+def _wholes(place: Asked, series: Sequence[Vqts]) -> Vqts:
     """The value of an asset at each time that one of its tags was read: the object of those that were read then."""
     every = joined(series)
     if not len(every):
@@ -123,8 +148,8 @@ def _words(word: NDArray[np.intp], starts: NDArray[np.intp], bounds: NDArray[np.
     return np.where(np.diff(bounds) == 0, nothing, np.where(all_good, GOOD, UNCERTAIN))
 
 
-def _json(element: Element, own: Vqts, below: Sequence[Vqts]) -> bytes:
-    if isinstance(element, Leaf) or not element.composed:
+def _json(element: Asked, own: Vqts, below: Sequence[Vqts]) -> bytes:
+    if not element.composed:
         return b'{"isComposition":false,"values":%s}' % array(own)
     body = b'{"isComposition":true,"values":%s' % array(own)
     if below:

@@ -15,6 +15,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from api import past
 from api.i3x.answers import done, failed, unknown
 from api.i3x.history import MICROSECOND_NS, whole_series
 from api.i3x.requests import Told, Update, moment_ns
@@ -133,7 +134,8 @@ class Updates:
         if time_ns is None or not self._plant.keeps_history:
             return False
         start_ns = time_ns - time_ns % MICROSECOND_NS
-        rows = whole_series(await self._plant.readings(leaf.id, start_ns, start_ns + MICROSECOND_NS))
+        found = await self._plant.ask(past.readings, leaf.id, start_ns, start_ns + MICROSECOND_NS)
+        rows = whole_series(found.about)
         then = (_row(rows, k) for k in range(len(rows)))
         return any(_same(value, had) for had, quality, _ in then if word in (None, quality))
 

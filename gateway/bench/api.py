@@ -28,6 +28,7 @@ from gateway.calls import Calls
 from gateway.clock import SystemClock, ThreadOffload, loop_factory
 from gateway.derive import Derived
 from gateway.historian.history import History, Progress
+from gateway.historian.queries import Queries
 from gateway.historian.schema import engine
 from gateway.hub import Hub
 from gateway.journal import Journal, JournalFile
@@ -221,7 +222,9 @@ async def _plant(folder: Path) -> AsyncIterator[Plant]:
         write, work = (ThreadOffload(stack.enter_context(ThreadPoolExecutor(n))) for n in (1, 2))
         file, books = JournalFile(folder / "journal.db"), LedgerFile(folder / "ledger.db")
         trail = AuditFile(folder / "audit", _TRAIL_BYTES, clock)
-        history, ratings = History(engine(f"sqlite:///{folder / 'history.db'}")), RatingsFile(folder / "ratings.db")
+        url = f"sqlite:///{folder / 'history.db'}"
+        history, ratings = History(engine(url)), RatingsFile(folder / "ratings.db")
+        queries = Queries(history, url, work)
         for one in (file, books, trail, history, ratings):
             stack.callback(one.close)
         _fill(history, catalog[0])
@@ -237,8 +240,8 @@ async def _plant(folder: Path) -> AsyncIterator[Plant]:
             hub=hub,
             journal=journal,
             ledger=Ledger(books, write, catalog, clock, retention_s=3600.0),
-            history=history,
-            queries=work,
+            past=queries.ask,
+            work=work,
             clock=clock,
             devices=devices,
             parts={},
@@ -250,8 +253,10 @@ async def _plant(folder: Path) -> AsyncIterator[Plant]:
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(journal.run())
+            answering = tasks.create_task(queries.run(lambda: None))
             yield Plant(view, hub, journal)
             journal.close()
+            answering.cancel()
 
 
 def _fill(history: History, tag: Tag) -> None:

@@ -17,6 +17,7 @@ from api.i3x.requests import History as Asked
 from api.i3x.requests import Values
 from api.i3x.space import Space
 from api.i3x.values import current, vqts
+from gateway.contracts import Answer
 from gateway.historian.chunk import Readings
 from gateway.historian.history import History, Progress
 from gateway.historian.schema import engine
@@ -63,8 +64,11 @@ class _Plant:
         for waiting in self._history.tail():
             self._history.compact(waiting.shard)
 
-    async def readings(self, path: str, start_ns: int, end_ns: int, most: int | None = None) -> Sequence[Readings]:
-        return self._history.readings(path, start_ns, end_ns, most)
+    async def ask(self, question: Callable[..., tuple[Any, bytes]], *args: Any, gone: Any) -> Answer[Any]:
+        return Answer(*question(self._history, *args))
+
+    async def is_disconnected(self) -> bool:
+        return False
 
     def close(self) -> None:
         self._history.close()
@@ -82,11 +86,11 @@ def measure() -> list[Told]:
     with tempfile.TemporaryDirectory() as folder:
         plant: Any = _Plant(Path(folder), readings)
         space = Space(plant.catalog, "urn:bench")
-        answer = _body(history(plant, space, asked))
+        answer = _body(history(plant, space, asked, plant))
         told = [
             _told("columns", _POINTS, lambda: array(vqts(Kind.FLOAT, times, value, readings.quality))),
             _told("an object per reading, json.dumps", _POINTS, lambda: _objects(readings)),
-            _told("history in SQLite to answer", _POINTS, lambda: _body(history(plant, space, asked))),
+            _told("history in SQLite to answer", _POINTS, lambda: _body(history(plant, space, asked, plant))),
             _told("compressing that answer", _POINTS, lambda: gzip.compress(answer, 1)),
             _told("400 present values", _VALUES, lambda: bytes(current(plant, space, now)[0].body)),
         ]

@@ -20,7 +20,6 @@ from gateway.cli.backup import history_url
 from gateway.config import Config
 from gateway.historian.history import History
 from gateway.historian.schema import reading
-from gateway.historian.summary import minmax
 from gateway.model.duration import seconds
 from gateway.ratings import Advice
 
@@ -73,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         trials = [tried(title, plan, history, known, period) for title, plan in plans.items()]
         result = Backtest(config.site.path, period, known, trials)
         if args.html is not None:
-            pictures = page.page(result, lambda tag, start, end: history.picture(tag, start, end, minmax, _POINTS))
+            pictures = page.page(result, lambda tag, start, end: history.picture(tag, start, end, "minmax", _POINTS))
             args.html.write_text(pictures, encoding="utf-8")
     except SQLAlchemyError as error:
         raise OSError(f"history cannot be read: {getattr(error, 'orig', None) or error}") from error

@@ -18,6 +18,7 @@ They know the model and nothing else of the gateway.
 """
 
 from gateway.contracts.flow import (
+    Answer,
     Caller,
     Clock,
     Connector,
@@ -50,6 +51,7 @@ from gateway.contracts.modules import (
 from gateway.contracts.words import Redecode, Words
 
 __all__ = [
+    "Answer",
     "Caller",
     "Clock",
     "Connector",

@@ -1,9 +1,9 @@
 """What flows and who passes it on: connectors, signals, sinks, and what all of them are given."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ParamSpec, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,15 @@ class Offload(Protocol):
     """Run a blocking function away from the event loop and wait for its result."""
 
     def __call__(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[T]):
+    """What was told of a question, and its bytes: all of them, or the first ones and the rest by and by."""
+
+    about: T
+    body: bytes
+    rest: AsyncIterator[bytes] | None = None
 
 
 class Emit(Protocol):

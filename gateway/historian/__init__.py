@@ -20,6 +20,10 @@
     keeper.py   answers on their way there
     repair.py   readings in the place of others of their time
     backup.py   a copy while it is written, and whether all of it can be read
+    queries.py  questions, answered by a process of their own
+    answering.py that process: asked by its input, it answers by its output
+    frames.py   what passes between the two                          pure
+    heed.py     whether anybody still waits for an answer
     sink.py     from the journal's cursor into the database
 
 Two stages, because readings arrive by time and are asked for by tag: what arrives is appended as it is to `tail`, a few

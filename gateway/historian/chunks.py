@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, delete, insert, 
 from gateway.historian import chunk as coding
 from gateway.historian import schema
 from gateway.historian.chunk import Readings
+from gateway.historian.heed import heed
 from gateway.historian.order import SHARD_SERIES, batch_of, once
 from gateway.historian.rollup import HOUR_NS
 from gateway.historian.rows import insert_rows
@@ -53,6 +54,7 @@ def _decoded(db: Connection, rows: Select[Any]) -> Iterator[tuple[Kind, Readings
     """Decode chunks one by one: whoever asks may not want all."""
     with db.execute(rows, execution_options={"yield_per": 32}) as found:
         for _, data, times in found:
+            heed(db)
             yield coding.decode(data, coding.decode_times(times))
 
 

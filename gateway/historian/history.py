@@ -3,11 +3,12 @@
 It knows paths and batches, and neither journal nor bus.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from threading import Lock
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +20,13 @@ from gateway.historian.ask import as_one, check_count, last_at, readings_of, str
 from gateway.historian.chunk import Readings
 from gateway.historian.compact import rollup_of, store
 from gateway.historian.grid import decode
+from gateway.historian.heed import heeding
 from gateway.historian.order import batch_of, numbers
 from gateway.historian.retention import Dropped
 from gateway.historian.rollup import HOUR_NS, MINUTE_NS, Rollup, merge, rollup_sorted
 from gateway.historian.rows import upsert
-from gateway.historian.summary import Choose, Summary, summarise
-from gateway.historian.tail import tail_of, tail_rows
+from gateway.historian.summary import PICTURES, Summary, summarise
+from gateway.historian.tail import tail_of, tail_rows, until
 from gateway.historian.views import make_views
 from gateway.model import Batch, Tag
 
@@ -61,13 +63,14 @@ class OtherVersion(SQLAlchemyError):
 class History:
     """A database of readings by path. `replaced` counts readings that gave way to one of their time with another value.
 
-    Raises sqlalchemy.exc.SQLAlchemyError for what the database does not do, OtherVersion among them.
+    `made` says that its tables are there. Raises sqlalchemy.exc.SQLAlchemyError for what the database does not do,
+    OtherVersion among them.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, made: bool = False) -> None:
         self.engine = engine
         self._series: dict[str, int] = {}
-        self._prepared = False
+        self._prepared = made
         self._preparing = Lock()
         self.replaced = 0
 
@@ -135,7 +138,7 @@ class History:
         replaced = 0
         with schema.writing(self.engine) as db:
             waiting = select(table.c.id, table.c.n).where(table.c.shard == shard).order_by(table.c.id)
-            last, n = _until(db.execute(waiting.with_for_update()), 2 * COMPACT_READINGS)
+            last, n = until(db.execute(waiting.with_for_update()), 2 * COMPACT_READINGS)
             if n:
                 these = (table.c.shard == shard) & (table.c.id <= last)
                 rows = db.scalars(select(table.c.data).where(these).order_by(table.c.id))
@@ -184,6 +187,12 @@ class History:
 
     # --- asking ---------------------------------------------------------------------------
 
+    def asked(self, has_left: Callable[[], bool]) -> "History":
+        """Return the same history for one question, which ends with heed.Left when who asked has left."""
+        one = copy(self)
+        one.engine = heeding(self.engine, has_left)
+        return one
+
     def readings(self, path: str, start_ns: int, end_ns: int, most: int | None = None) -> list[Readings]:
         """Return the readings in [start, end) of a path by time, one Readings for each kind of value that it had.
 
@@ -192,13 +201,13 @@ class History:
         """
         self.prepare()
         with self.engine.connect() as db:
-            return list(readings_of(db, self._series.get(path, _NO_SERIES), start_ns, end_ns, most).values())
+            return list(readings_of(db, self._number(db, path), start_ns, end_ns, most).values())
 
     def at(self, path: str, time_ns: int, *, usable: bool = False) -> Readings | None:
         """Return the last reading at or before a time, as Readings of one; with `usable` the last good one."""
         self.prepare()
         with self.engine.connect() as db:
-            return last_at(db, self._series.get(path, _NO_SERIES), time_ns, usable)
+            return last_at(db, self._number(db, path), time_ns, usable)
 
     def summary(self, path: str, start_ns: int, end_ns: int, bucket_ns: int) -> Summary | None:
         """Return what the readings of [start, end) come to per bucket, from the readings themselves; None without any.
@@ -221,18 +230,21 @@ class History:
         at = np.maximum(np.searchsorted(every.time, times_ns, "right") - 1, 0)
         return Readings(every.time[at], every.value[at], every.quality[at])
 
-    def picture(self, path: str, start_ns: int, end_ns: int, choose: Choose, points: int) -> Readings | None:
-        """Return as many good numbers of [start, end) as a picture needs, as floats; None without any."""
+    def picture(self, path: str, start_ns: int, end_ns: int, method: str, points: int) -> Readings | None:
+        """Return as many good numbers of [start, end) as a picture needs, as floats; None without any.
+
+        `method` is lttb or minmax.
+        """
         self.prepare()
-        series = self._series.get(path, _NO_SERIES)
         with self.engine.connect() as db:
+            series = self._number(db, path)
             check_count(db, series, start_ns, end_ns)
             parts = list(readings_of(db, series, start_ns, end_ns).values())
         every = numbers([batch_of(0, part) for part in parts]) if parts else Batch.of([], [], np.empty(0))
         usable = every.where(every.good & np.isfinite(every.value))
         if not len(usable):
             return None
-        shown = usable.take(choose(usable.time, usable.value, points))
+        shown = usable.take(PICTURES[method](usable.time, usable.value, points))
         return Readings(shown.time, shown.value, shown.quality)
 
     def aggregate(self, path: str, start_ns: int, end_ns: int, bucket_ns: int) -> Rollup:
@@ -242,11 +254,11 @@ class History:
         place of what is: where it has something, the rows are made from readings.
         """
         self.prepare()
-        series = self._series.get(path, _NO_SERIES)
         start_ns -= start_ns % bucket_ns
         end_ns += -end_ns % bucket_ns
         table, unit_ns = (schema.rollup_1m, MINUTE_NS) if bucket_ns % HOUR_NS else (schema.rollup_1h, HOUR_NS)
         with self.engine.connect() as db:
+            series = self._number(db, path)
             tail = list(tail_of(db, series, start_ns, end_ns))
             within = (table.c.series == series, table.c.bucket >= start_ns, table.c.bucket < end_ns)
             rows = rollup_of(db.execute(select(table).where(*within).order_by(table.c.bucket)).all())
@@ -261,11 +273,18 @@ class History:
                 rows = merge(rows.where(~np.isin(rows.bucket, touched)), fresh, unit_ns)
         return merge(rows, rollup_of(()), bucket_ns)
 
+    def _number(self, db: Connection, path: str) -> int:
+        """The series of a path; one that is new here may have been made by another process."""
+        if path not in self._series:
+            found = db.execute(select(schema.series.c.path, schema.series.c.id).where(schema.series.c.path == path))
+            self._series |= {row.path: row.id for row in found}
+        return self._series.get(path, _NO_SERIES)
+
     def _from_before(self, path: str, start_ns: int, end_ns: int) -> list[Readings]:
         """The readings in [start, end) and the last one before."""
         self.prepare()
-        series = self._series.get(path, _NO_SERIES)
         with self.engine.connect() as db:
+            series = self._number(db, path)
             check_count(db, series, start_ns, end_ns)
             before = last_at(db, series, start_ns - 1, usable=False)
             found = list(readings_of(db, series, start_ns, end_ns).values())
@@ -293,14 +312,3 @@ def _check_version(db: Connection) -> None:
 
 def _known_series(db: Connection) -> list[tuple[str, int]]:
     return [(row.path, row.id) for row in db.execute(select(schema.series.c.path, schema.series.c.id))]
-
-
-def _until(rows: Iterable[Any], readings: int) -> tuple[int, int]:
-    """The id of the row with which the readings, summed up from the first row, reach a number; and their sum."""
-    last = total = 0
-    for id_, n in rows:
-        last = id_
-        total += n
-        if total >= readings:
-            break
-    return last, total

@@ -114,6 +114,9 @@ def lttb(time: NDArray[np.int64], value: NDArray[np.float64], points: int) -> ND
     return np.array([*kept, n - 1])
 
 
+PICTURES: Final[Mapping[str, Choose]] = {"lttb": lttb, "minmax": minmax}
+
+
 def _numbers(readings: Readings) -> NDArray[np.float64]:
     if readings.value.dtype == object:
         return np.full(len(readings), np.nan)

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, select
 
 from gateway.historian import schema
 from gateway.historian.grid import Grid, decode, encode, gridded
+from gateway.historian.heed import heed
 from gateway.historian.order import SHARD_SERIES
 from gateway.model import Batch
 
@@ -34,6 +35,7 @@ def tail_of(db: Connection, series: int, start_ns: int, end_ns: int) -> Iterator
     table = schema.tail
     mine = (table.c.shard == series // SHARD_SERIES, table.c.last_time >= start_ns, table.c.first_time < end_ns)
     for data in db.scalars(select(table.c.data).where(*mine).order_by(table.c.id)):
+        heed(db)
         for grid in decode(data):
             columns = np.flatnonzero(grid.series == series)
             if len(columns):
@@ -41,6 +43,17 @@ def tail_of(db: Connection, series: int, start_ns: int, end_ns: int) -> Iterator
                 found = found.where((found.time >= start_ns) & (found.time < end_ns))
                 if len(found):
                     yield found
+
+
+def until(rows: Iterable[Any], readings: int) -> tuple[int, int]:
+    """Return the id of the row with which the readings, summed up from the first row, reach a number; and their sum."""
+    last = total = 0
+    for id_, n in rows:
+        last = id_
+        total += n
+        if total >= readings:
+            break
+    return last, total
 
 
 def _shards(grid: Grid) -> Iterator[tuple[int, Grid]]:

@@ -15,13 +15,18 @@ from hypothesis.stateful import run_state_machine_as_test
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
+from api import past
 from gateway.backtest.replay import seconds
 from gateway.historian.backup import findings
 from gateway.historian.history import History, Progress
+from gateway.historian.queries import Queries, nobody_leaves
 from gateway.historian.rollup import HOUR_NS
 from gateway.historian.schema import engine, reading
 from gateway.model import Batch, Tag
-from tests import servers
+from gateway.supervise import Health, keep_running, running
+from tests import questions, servers
+from tests.drive import Still
+from tests.inline import inline
 from tests.integration import test_history_killed as killed
 from tests.property.test_history import HistoryMachine
 
@@ -173,3 +178,18 @@ def test_what_is_damaged_is_found(url: str) -> None:
     (found,) = findings(opened)
     assert "chunk is damaged" in found
     opened.dispose()
+
+
+async def test_the_query_process_reads_and_cannot_write(url: str) -> None:
+    history = History(engine(url))
+    tag = Tag("acme/test/machine", "speed")
+    (series,) = history.series([tag]).tolist()
+    history.append([Batch.of([series], 1_000, np.array([1.5]))], Progress("gw1", "j", 1), 0)
+    queries = Queries(history, url, inline)
+    health = Health("queries")
+    async with running(keep_running(queries.run, health, clock=Still(), chance=random.Random(1))):
+        (found,) = (await queries.ask(past.readings, (tag.path, 0, 2_000), nobody_leaves)).about
+        assert (found.time.tolist(), found.value.tolist()) == ([1_000], [1.5])
+        with pytest.raises(ConnectionError, match="read-only"):
+            await queries.ask(questions.writes, (), nobody_leaves)
+    history.close()

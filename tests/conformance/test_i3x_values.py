@@ -198,7 +198,6 @@ async def test_an_answer_that_is_cut_says_so(
 ) -> None:
     """206, with the oldest; whoever asks from the last one on has everything in the end."""
     monkeypatch.setattr(history, "POINTS_MAX", 16)
-    monkeypatch.setattr(history, "_AT_ONCE_MAX", 2 if compacted else 100)
     for name, first in (("speed", 0.0), ("torque", 100.0)):
         store(tmp_path, f"{DRIVE}/{name}", [HOUR_NS + k * S for k in range(20)], [first + k for k in range(20)])
     for id in (f"{DRIVE}/speed", DRIVE):

@@ -52,8 +52,7 @@ def gateway(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         api = {"listen": "127.0.0.1:0", "tokens": tokens, "rate": 1000}
         unit = {"asset": "hall/device0", "state": "v0", "standard": "running", "produced": "stamp", "energy": "v1"}
         made = {"shifts": {"day": {"start": "06:00", "end": "22:00"}}, "units": {"filler": unit}}
-        rooms = {"signals": SIGNALS, "production": made, "alarms": ALARMS}
-        keys = plant(folder, ports, bus=None, api=api, **rooms)
+        keys = plant(folder, ports, bus=None, api=api, signals=SIGNALS, production=made, alarms=ALARMS)
         with running(write(folder / "plant.yaml", keys)) as one:
             one.until(lambda: bool(asked(one, "/api/v1/history/hall/device0/v0")["readings"]))
             yield one

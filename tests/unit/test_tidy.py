@@ -36,6 +36,7 @@ MAY_CALL = {
 MAY_CATCH_BROADLY = {
     "gateway/supervise.py": "runs things again whatever ended them",
     "api/problems.py": "a bug in an answer is an answer 500",
+    "gateway/historian/answering.py": "hands on to another process what went wrong",
 }
 MAY_PRINT = {
     "gateway/cli/": "commands speak on standard output",
