@@ -120,7 +120,7 @@ class Chunks:
     def _time(self, run: NDArray[np.int64], first: int, last: int, n: int) -> int:
         """Which of the times those of a run are; runs that were read together have the same."""
         own = self._like.setdefault((n, first, last), len(self._times))
-        if own == len(self._times) or not np.array_equal(run, self._times[own]):
+        if own == len(self._times) or (run != self._times[own]).any():
             own = len(self._times)
             self._times.append(run)
         return own

@@ -8,11 +8,11 @@ from copy import copy
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from threading import Lock
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Engine, delete, func, insert, select
+from sqlalchemy import Connection, Engine, delete, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.historian import joining, retention, schema
@@ -24,7 +24,7 @@ from gateway.historian.heed import heeding
 from gateway.historian.order import batch_of, numbers
 from gateway.historian.retention import Dropped
 from gateway.historian.rollup import HOUR_NS, MINUTE_NS, Rollup, merge, rollup_sorted
-from gateway.historian.rows import upsert
+from gateway.historian.rows import insert_rows, upsert
 from gateway.historian.summary import PICTURES, Summary, summarise
 from gateway.historian.tail import tail_of, tail_rows, until
 from gateway.historian.views import make_views
@@ -116,18 +116,15 @@ class History:
     def append(self, batches: Iterable[Batch], progress: Progress, now_ns: int) -> None:
         """Store batches whose `tag` is the series, and how far that is, in one transaction."""
         rows = list(tail_rows(batches, now_ns))
+        place: dict[str, list[Any]] = {
+            "gateway": [progress.gateway],
+            "journal": [progress.journal],
+            "position": [progress.position],
+        }
         with self.engine.begin() as db:
             if rows:
-                db.execute(insert(schema.tail), rows)
-            table = schema.progress
-            row = {"gateway": progress.gateway, "journal": progress.journal, "position": progress.position}
-            statement = upsert(db.dialect, table).values(row)
-            db.execute(
-                statement.on_conflict_do_update(
-                    index_elements=[table.c.gateway, table.c.journal],
-                    set_={"position": statement.excluded.position},
-                )
-            )
+                insert_rows(db, schema.tail, {name: [row[name] for row in rows] for name in rows[0]})
+            insert_rows(db, schema.progress, place, key=("gateway", "journal"))
 
     def compact(self, shard: int) -> int:
         """Sort the oldest part of a shard's tail into chunks and roll-ups; return how many readings that were.

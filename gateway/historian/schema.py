@@ -182,7 +182,8 @@ def engine(url: str, *, readonly: bool = False) -> Engine:
 
     It syncs every commit, of which there are four per second: the journal's cursor moves behind them for good.
     """
-    opened = create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1), pool_pre_ping=True)
+    over_a_network = not url.startswith("sqlite")
+    opened = create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1), pool_pre_ping=over_a_network)
     if opened.dialect.name == "sqlite":
         event.listen(opened, "connect", _pragmas)
         if readonly:
