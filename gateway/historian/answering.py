@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from gateway.historian.frames import HEAD, PIECE_BYTES, What, frame
 from gateway.historian.heed import Left
 from gateway.historian.history import History
-from gateway.historian.schema import engine
+from gateway.historian.schema import reading
 
 _THREADS: Final = 2
 """Questions that are answered at a time: a short one need not wait for a long one."""
@@ -108,7 +108,7 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
     """Answer what comes until the input ends; the first frame says which database."""
     frames = _frames(source)
     _, _, url = next(frames)
-    history = History(engine(url.decode(), readonly=True), made=True)
+    history = History(reading(url.decode()), made=True)
     writing = Lock()
 
     def send(data: bytes) -> None:

@@ -177,7 +177,7 @@ VERSION: Final = 2
 _WRITER: Final = 0x6869_7374
 
 
-def engine(url: str, *, readonly: bool = False) -> Engine:
+def engine(url: str) -> Engine:
     """Open a database. SQLite is put into WAL mode, so that queries do not wait for the writer.
 
     It syncs every commit, of which there are four per second: the journal's cursor moves behind them for good.
@@ -186,10 +186,6 @@ def engine(url: str, *, readonly: bool = False) -> Engine:
     opened = create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1), pool_pre_ping=over_a_network)
     if opened.dialect.name == "sqlite":
         event.listen(opened, "connect", _pragmas)
-        if readonly:
-            event.listen(opened, "connect", lambda connection, _: connection.execute("PRAGMA query_only = ON"))
-    elif readonly:
-        opened = opened.execution_options(postgresql_readonly=True)
     return opened
 
 
