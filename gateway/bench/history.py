@@ -94,7 +94,8 @@ def measure() -> Results:
             compared[peer] = _store_rows(peer, opened, folder / f"{peer}.rows")
         with _history(folder / "slow.db") as (history, _):
             asked = _ask(history, folder)
-            return Results(stored, compared, asked, _ask_beside(history), _arrow(history))
+            stream = _arrow(history)  # before there is a tail of hundreds of rows, each of which a question opens
+            return Results(stored, compared, asked, _ask_beside(history), stream)
 
 
 @contextmanager
