@@ -39,7 +39,7 @@ class Event:
         head: dict[str, Any] = {"specversion": "1.0", "id": self.id, "source": self.source, "type": "ua-event"}
         head["time"] = self.time
         about = self.value.get("ConditionName") or self.value.get("SourceName")
-        head |= {"subject": str(about)} if about else {}
+        head |= {"subject": str(about).encode("utf-8", "replace").decode()} if about else {}
         head |= {"opcuastatus": self.status} if self.status else {}
         return head | {"datacontenttype": CONTENT_TYPE}
 

@@ -12,7 +12,7 @@ from gateway.cloudevents import CONTENT_TYPE, Event, structured
 
 DATA_MAX: Final = 64 << 10
 """Larger events are not sent: those between need not carry them (CloudEvents 1.0, size limits)."""
-_PLAIN: Final = "".join(map(chr, range(0x21, 0x7F))).replace('"', "").replace("%", "") + " "
+_PLAIN: Final = "".join(map(chr, range(0x21, 0x7F))).replace('"', "").replace("%", "")
 """What a header's value may have as it is (CloudEvents HTTP binding 1.0, 3.1.3.2); the rest is percent-encoded."""
 
 

@@ -56,6 +56,7 @@ class Sender:
         self._lost = False
         self._gave_up = False
         self._pause_until = 0.0
+        self._testing = False
 
     def counts(self) -> Mapping[str, int]:
         """Return what was counted since the start, by name."""
@@ -86,9 +87,18 @@ class Sender:
         raise ConnectionError(self._trouble)
 
     async def test(self, event: Event) -> tuple[Letter, Answer | str]:
-        """Send an event at once, beside those that wait; an endpoint that takes it is not gone any more."""
+        """Send an event at once, beside those that wait; an endpoint that takes it is not gone any more.
+
+        One at a time: nothing is sent as long as another is under way.
+        """
         one = letter(event)
-        answer = await self._attempt(one)
+        if self._testing:
+            return one, "another test is under way, and nothing was sent"
+        self._testing = True
+        try:
+            answer = await self._attempt(one)
+        finally:
+            self._testing = False
         if isinstance(answer, Answer) and answer.good:
             await self._worked()
         return one, answer

@@ -7,8 +7,9 @@ from ipaddress import ip_network
 from typing import Any
 from urllib.parse import unquote
 
+import h11
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
@@ -51,6 +52,16 @@ def test_the_standards_own_library_believes_what_is_sent(value: dict[str, Any], 
         Webhook(KEY).verify(body + b" ", headers)
 
 
+@settings(deadline=None)
+@given(st.text(st.characters(exclude_categories=())))
+@example(" a machine \ud800\r\n")
+def test_whatever_an_alarm_is_called_fits_into_a_header(name: str) -> None:
+    one = letter(event({"ConditionName": name}))
+    headers, _ = request(one, (KEY,), 7, binary=True)
+    h11.Request(method="POST", target="/", headers=[("host", "erp"), *headers.items()])
+    assert unquote(headers.get("ce-subject", "")) == name.encode("utf-8", "replace").decode()
+
+
 def test_structured_is_one_document_and_binary_has_the_attributes_as_headers() -> None:
     value = {"Message": "hot", "ConditionName": "Größe 100 %", "Serial": 2**60}
     said = {"Message": "hot", "ConditionName": "Größe 100 %", "Serial": str(2**60)}
@@ -64,7 +75,7 @@ def test_structured_is_one_document_and_binary_has_the_attributes_as_headers() -
     assert {f"ce-{k}": v for k, v in told.items() if k != "datacontenttype"} == {
         name: unquote(text) for name, text in binary.items() if name.startswith("ce-")
     }
-    assert binary["ce-subject"] == "Gr%C3%B6%C3%9Fe 100 %25"
+    assert binary["ce-subject"] == "Gr%C3%B6%C3%9Fe%20100%20%25"
     assert binary["webhook-id"] == headers["webhook-id"]
 
 

@@ -184,6 +184,21 @@ def test_one_that_is_gone_is_left_alone_until_a_test_gets_through(
     assert caplog.text.count("answers 410 Gone and is disabled") == 1
 
 
+def test_one_test_at_a_time(tmp_path: Path) -> None:
+    world = World(tmp_path, {"erp": well})
+
+    async def life() -> None:
+        both = await asyncio.gather(world.webhooks.test("erp"), world.webhooks.test("erp"))
+        assert [(one.status, one.error.partition(",")[0]) for one in both] == [
+            (204, ""),
+            (None, "another test is under way"),
+        ]
+        assert (await world.webhooks.test("erp")).status == 204
+
+    simulate(world.live(0.01, life))
+    assert len(world.heard["erp"]) == 2
+
+
 def test_one_that_is_gone_is_so_after_a_restart(tmp_path: Path) -> None:
     async def life() -> None:
         await first.webhooks.write([record(1)])
