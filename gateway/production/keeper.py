@@ -19,7 +19,7 @@ from gateway.production.file import ProductionFile, Reached
 from gateway.production.intake import Edge, Intake
 from gateway.production.thin import MINUTE_NS, needless, repeated
 from gateway.production.track import Track
-from gateway.production.unit import COUNTERS, Unit
+from gateway.production.unit import COUNTERS, EVENTS, Unit
 
 _CHORES_S: Final = 5.0
 _THIN_EVERY: Final = 12
@@ -62,7 +62,6 @@ class Keeper:
         self._intake, self._reached = self._restored()
         self._series_of: NDArray[np.int64] = np.empty(0, np.int64)
         self._is_event: NDArray[np.bool_] = np.empty(0, np.bool_)
-        self._events = {path for unit in units for path in (unit.orders_path, unit.stops_path)}
 
     @property
     def known_ns(self) -> int:
@@ -130,7 +129,7 @@ class Keeper:
     def _write(self, records: Sequence[Record]) -> None:
         if len(self._series_of) < len(self._catalog):
             self._series_of = np.array([self._series.get(tag.path, -1) for tag in self._catalog.tags], np.int64)
-            self._is_event = np.array([tag.path in self._events for tag in self._catalog.tags], np.bool_)
+            self._is_event = np.array([tag.name.startswith(f"{EVENTS}/") for tag in self._catalog.tags], np.bool_)
         reached = self._reached
         if reached.journal != self._settings.journal:
             reached = replace(reached, journal=self._settings.journal, place=0, boot=0)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -42,14 +43,14 @@ class Plant:
     def now_ns(self) -> int:
         return self.ns
 
-    def start(self) -> None:
+    def start(self, units: Sequence[Unit] = (UNIT,)) -> None:
         """Live, again: what was emitted and not committed is lost, what was committed is read at once."""
         self._boot += 1
         self.emitted: list[Batch] = []
         names = ("state", "_production/filler/orders", "_production/filler/stops")
         catalog = Catalog(Tag(ASSET, name, datatype=EVENT if name != "state" else "") for name in names)
         self._file = ProductionFile(self._folder / "production.db")
-        self._keeper = Keeper(self._file, inline, catalog, self, [UNIT], Settings("j", 10**18))
+        self._keeper = Keeper(self._file, inline, catalog, self, units, Settings("j", 10**18))
         self.desk = Desk(self._keeper, self._file, inline, self)
         self.teller = Teller(self.desk, catalog, lambda *batches: self.emitted.extend(batches))
         self.read()
@@ -161,6 +162,16 @@ def test_a_gateway_that_did_not_run_does_not_say_that_the_machine_did(plant: Pla
     plant.machine(EXECUTE, 10)
     plant.machine(EXECUTE, 100)
     assert [one["DowntimeState"] for one in plant.events()] == ["Begun", "Ended"]
+    plant.die()
+
+
+def test_an_event_that_the_journal_has_is_forgotten_though_its_unit_is_gone(plant: Plant) -> None:
+    plant.desk.take(order("JO-77"), "erp")
+    plant.tell()
+    plant.commit()
+    plant.die()
+    plant.start(units=())
+    assert plant.desk.news() == []
     plant.die()
 
 
