@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, Final
 import pytest
 
 from examples.tryton.connector import Tryton
-from tests.integration.process import GatewayProcess, running, write
+from tests.integration.process import PATIENCE_S, GatewayProcess, running, write
 from tests.servers import free_port
 
 ROOT: Final = Path(__file__).parents[2]
@@ -47,7 +48,12 @@ def an_office(tmp_path: Path) -> Iterator[str]:
     environment = {**os.environ, "TRYTONPASSFILE": str(tmp_path / "password")}
     subprocess.run([str(programs / "trytond-admin"), *begin], check=True, env=environment, stdin=subprocess.DEVNULL)
     subprocess.run([programs / "python", HERE / "company.py", settings, "erp", str(BOTTLES)], check=True)
-    with serving([str(programs / "trytond"), "-c", str(settings), "-d", "erp"], "Running on", environment):
+    with serving(
+        [str(programs / "trytond"), "-c", str(settings), "-d", "erp"],
+        "Running on",
+        tmp_path / "office.log",
+        environment,
+    ):
         yield f"http://127.0.0.1:{port}/erp"
 
 
@@ -56,7 +62,9 @@ def a_plant(tmp_path: Path) -> Iterator[GatewayProcess]:
     """The filler of the simulated line, sixty times as fast as life, and a gateway that counts its bottles."""
     floor = tmp_path / "floor.yaml"
     floor.write_text("accelerate: 60\n", encoding="utf-8")
-    with serving([sys.executable, "-m", "simulators", str(floor), "--json", "--free-ports"], '"ready"') as line:
+    with serving(
+        [sys.executable, "-m", "simulators", str(floor), "--json", "--free-ports"], '"ready"', tmp_path / "floor.log"
+    ) as line:
         server = json.loads(line)["servers"]["opc.tcp://127.0.0.1:4840"]
         tags = {
             "state": {"node": f"{NODE}Status.StateCurrent"},
@@ -76,16 +84,20 @@ def a_plant(tmp_path: Path) -> Iterator[GatewayProcess]:
 
 
 @contextmanager
-def serving(words: list[str], ready: str, environment: Mapping[str, str] | None = None) -> Iterator[str]:
-    """Run a program until the end; give the line in which it said that it is ready."""
-    with subprocess.Popen(
-        words, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    ) as one:
-        assert one.stdout is not None
-        try:
-            yield next(line for line in one.stdout if ready in line)
-        finally:
-            one.kill()
+def serving(words: list[str], ready: str, said: Path, environment: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Run a program until the end; give the line in which it said that it is ready. A pipe would fill up."""
+    with said.open("w", encoding="utf-8") as file:
+        one = subprocess.Popen(words, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT)
+    try:
+        end = time.monotonic() + PATIENCE_S
+        while not (lines := [line for line in said.read_text(encoding="utf-8").splitlines() if ready in line]):
+            assert one.poll() is None, said.read_text(encoding="utf-8")
+            assert time.monotonic() < end, f"{words} is not ready"
+            time.sleep(0.05)
+        yield lines[0]
+    finally:
+        one.kill()
+        one.wait()
 
 
 @contextmanager
