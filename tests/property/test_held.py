@@ -79,29 +79,15 @@ def history() -> Iterator[History]:
         one.close()
 
 
-@settings(deadline=None, max_examples=20)
-@given(pieces(), st.booleans(), st.booleans())
-def test_the_views_say_what_a_list_says(
-    history: History, found: list[list[tuple[int, float, int, bool]]], both: bool, in_order: bool
-) -> None:
-    """Late, again, bad, in pieces of a minute, and of a tag that has two kinds of value."""
-    tag = Tag("plant/a", f"x{next(_TAGS)}")
-    (series,) = history.series([tag]).tolist()
-    has: dict[int, Number] = {}
-    kinds: dict[int, bool] = {}
-    ordered = sorted(reading for piece in found for reading in piece)
-    for piece in found:
-        some, ordered = (ordered[: len(piece)], ordered[len(piece) :]) if in_order else (piece, ordered)
-        batches = []
-        for second, value, quality, state in some:
-            state = kinds.setdefault(second, state and both)  # two kinds at one time have no order
-            shown = value > 0 if state else value
-            batches.append(Batch.of([series], second * 10**9, [shown], [quality]))
-            counts = quality < 0x4000_0000 and math.isfinite(shown)
-            has[second] = (second * 10**9, float(shown) if counts else None)
-        history.append(batches, Progress("g", "j", 1), 1)
-        history.compact(series // SHARD_SERIES)
-        check(history, tag.path, sorted(has.values()))
+def test_a_minute_that_is_compacted_in_pieces_is_one(history: History) -> None:
+    tag = Tag("plant/a", "in_pieces")
+    (series,) = history.series([tag])
+    for second, value in ((0, 1.0), (30, 3.0), (45, 5.0)):
+        history.append([Batch.of([series], second * 10**9, [value])], Progress("g", "j", 1), 1)
+        history.compact(int(series) // SHARD_SERIES)
+    with history.engine.connect() as db:
+        select = text("SELECT time_mean, known FROM history_1m WHERE path = 'plant/a/in_pieces'")
+        assert db.execute(select).one() == ((30 * 1.0 + 15 * 3.0 + 15 * 5.0) / 60, 60.0)
 
 
 def test_a_database_of_an_earlier_program_gets_the_columns_and_says_what_it_does_not_know(tmp_path: Path) -> None:
@@ -149,3 +135,28 @@ def test_another_kind_of_value_that_comes_later_but_is_older_has_its_place(histo
     readings: list[Number] = [(0, 1.0), (20 * 10**9, 0.0), (40 * 10**9, 2.0), (50 * 10**9, 1.0)]
     assert by_hand(readings, 0, MINUTE_NS) == (Fraction(50 * 10**9), MINUTE_NS)
     check(history, tag.path, readings)
+
+
+@settings(deadline=None, max_examples=20)
+@given(pieces(), st.booleans(), st.booleans())
+def test_the_views_say_what_a_list_says(
+    history: History, found: list[list[tuple[int, float, int, bool]]], both: bool, in_order: bool
+) -> None:
+    """Late, again, bad, in pieces of a minute, and of a tag that has two kinds of value."""
+    tag = Tag("plant/a", f"x{next(_TAGS)}")
+    (series,) = history.series([tag]).tolist()
+    has: dict[int, Number] = {}
+    kinds: dict[int, bool] = {}
+    ordered = sorted(reading for piece in found for reading in piece)
+    for piece in found:
+        some, ordered = (ordered[: len(piece)], ordered[len(piece) :]) if in_order else (piece, ordered)
+        batches = []
+        for second, value, quality, state in some:
+            state = kinds.setdefault(second, state and both)  # two kinds at one time have no order
+            shown = value > 0 if state else value
+            batches.append(Batch.of([series], second * 10**9, [shown], [quality]))
+            counts = quality < 0x4000_0000 and math.isfinite(shown)
+            has[second] = (second * 10**9, float(shown) if counts else None)
+        history.append(batches, Progress("g", "j", 1), 1)
+        history.compact(series // SHARD_SERIES)
+        check(history, tag.path, sorted(has.values()))
