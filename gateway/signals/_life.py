@@ -1,4 +1,4 @@
-"""What is told of remaining life, by a trend (ISO 13381-1): how long, within which bounds, on what basis.
+"""What is told of remaining life, by a trend or a fleet (ISO 13381-1): how long, within which bounds, on what basis.
 
 Silence is told as well: the basis is `none` then, and the times are bad.
 """
@@ -27,7 +27,7 @@ def outputs(name: str, asset: str) -> Mapping[str, Tag]:
         role: Tag(asset, f"_maintenance/{name}_{role}", unit="h", description=_DESCRIPTIONS[role]) for role in _TIMES
     }
     return times | {
-        "basis": Tag(asset, f"_maintenance/{name}_basis", description="of remaining life: trend, limit or none")
+        "basis": Tag(asset, f"_maintenance/{name}_basis", description="of remaining life: trend, limit, fleet or none")
     }
 
 

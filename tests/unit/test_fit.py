@@ -14,6 +14,7 @@ from gateway.cli import main
 from gateway.historian.history import History, Progress
 from gateway.historian.schema import engine
 from gateway.model import Batch, Tag
+from gateway.signals import life_fleet
 from gateway.signals._prognosis.file import packed, unpacked
 from gateway.signals._prognosis.fleet import Settings
 from gateway.signals._prognosis.model import ENDLESS, YOUNG, FleetModel
@@ -111,6 +112,22 @@ def test_a_file_is_the_model_bit_for_bit_and_nothing_that_was_changed(model: Fle
     for broken in (b"", b"no model", data[:-100], data[: len(data) // 2]):
         with pytest.raises(ValueError, match="no model of a fleet"):
             unpacked(broken)
+
+
+def test_what_a_signal_remembers_is_not_of_another_file_with_the_same_name(model: FleetModel, tmp_path: Path) -> None:
+    path = tmp_path / "pumps.npz"
+
+    def options() -> life_fleet.Options:
+        return life_fleet.Options.model_validate({"asset": "plant/pump", "model": path})
+
+    def identity(known: FleetModel) -> str:
+        path.write_bytes(packed(known))
+        return options().model_dump_json()
+
+    assert identity(model) == identity(model) != identity(learned(machines(20)))
+    path.unlink()
+    with pytest.raises(ValueError, match="make it with gateway fit"):
+        options()
 
 
 @pytest.mark.parametrize("share", np.linspace(0.01, 0.99, 12).tolist())
