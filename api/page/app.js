@@ -2,7 +2,7 @@
  * The live page put together: what the stream brings goes to the plant, and from there to the views.
  *
  *   gateway.js -> link.js -> plant.js -> tree.js, table.js, trend.js, alarms.js
- *              status.js, upkeep.js, production.js ask by themselves
+ *              status.js, upkeep.js, production.js, register.js ask by themselves
  *
  * Views know tags and assets and never each other. What the reader chooses in one of them goes into the address of the
  * page (choice.js), and from there to all.
@@ -17,6 +17,7 @@ import { follow } from "./link.js";
 import { Plant } from "./plant.js";
 import { Production } from "./production.js";
 import { Recents } from "./recents.js";
+import { Register } from "./register.js";
 import { Status } from "./status.js";
 import { Table } from "./table.js";
 import { Tree } from "./tree.js";
@@ -33,6 +34,7 @@ const recents = new Recents(gateway);
 const status = new Status(parts, gateway);
 const upkeep = new Upkeep(parts, gateway, (path) => choose(path));
 const production = new Production(parts, gateway);
+const register = new Register(parts, gateway);
 const tree = new Tree(parts.tree, (path) => choose(path));
 const alarms = new Alarms(parts, showAlarm);
 const show = (tag) => refine({ trend: [tag.path] });
@@ -42,6 +44,7 @@ const trend = new Trend(parts, { gateway, drop: toggle, choose: (range) => refin
 let plant = new Plant([]);
 let boot = null;
 let live = false;
+let keepsAlarms = false;
 let shownAsset = null;
 let shownTags = [];
 
@@ -111,6 +114,7 @@ function refusal(error) {
 
 function showPlant() {
   shownAsset = null;
+  keepsAlarms = plant.keepsAlarms;
   tree.show(plant);
   status.showTags(plant.tagCount);
   showChoice();
@@ -174,6 +178,7 @@ function tick() {
   if (boot === null) return;
   upkeep.tick();
   production.tick();
+  if (keepsAlarms) register.tick();
   table.tick();
   trend.tick();
   refresh();

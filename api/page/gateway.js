@@ -57,6 +57,17 @@ export class Gateway {
     return (await this.#ask("/healthz", { accepted: [503] })).json().catch(unreachable);
   }
 
+  /** Return the alarms that are not normal, or hidden. */
+  async alarms() {
+    return (await this.#json("/api/v1/alarms?limit=200")).alarms;
+  }
+
+  /** Do something to alarms. Throws a GatewayError that says why it is refused. */
+  async answer(deed, wish) {
+    const headers = { "Content-Type": "application/json" };
+    await this.#ask(`/api/v1/alarms/${deed}`, { method: "POST", headers, body: JSON.stringify(wish) });
+  }
+
   devices() {
     return this.#json("/api/v1/devices");
   }

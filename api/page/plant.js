@@ -142,6 +142,11 @@ export class Plant {
     return alarms.sort((one, other) => other.time - one.time);
   }
 
+  /** Whether there is a register of alarms: then there are tags that tell of it. */
+  get keepsAlarms() {
+    return [...this.#tags.values()].some(({ group }) => group === "_events");
+  }
+
   knows(readings) {
     return readings.every((reading) => this.#tags.has(reading.path));
   }

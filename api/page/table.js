@@ -11,7 +11,12 @@ import { inNextFrame } from "./frame.js";
 
 /** Rows beyond each edge of the screen, so that scrolling and the tab key find something there. */
 const MARGIN_ROWS = 8;
-const GROUP_TITLES = { _alarm: "Alarms", _maintenance: "Maintenance", _production: "Production" };
+const GROUP_TITLES = {
+  _alarm: "Alarms",
+  _events: "Events",
+  _maintenance: "Maintenance",
+  _production: "Production",
+};
 
 export class Table {
   #parts;

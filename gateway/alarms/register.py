@@ -28,7 +28,7 @@ from gateway.model.quality import name as quality_name
 from gateway.model.tag import EVENT
 from gateway.payload import timestamps
 
-TAG: Final = "_alarms"
+TAG: Final = "_events/alarms"
 """The tag of an asset by which it is told what happens to its alarms."""
 FOREIGN_MAX: Final = 20_000
 """Alarms of others that are not normal; what is beyond that is counted."""

@@ -96,6 +96,26 @@ async def test_an_alarm_is_shown_and_leads_to_its_machine_and_its_evidence(tmp_p
         assert await page.run("location.hash") == f"{METER}?trend=acme/dresden/utilities/meter/_maintenance/leak"
 
 
+async def test_the_register_lists_an_alarm_which_is_acknowledged_and_shelved(tmp_path: Path) -> None:
+    async with floor(tmp_path) as plant, chromium(tmp_path / "browser") as page:
+        config = json.loads(plant.config.read_text(encoding="utf-8"))
+        config["alarms"] = {"rules": {"flow": {"tag": "utilities/meter/flow", "limits": {"high": 80}, "text": "<b>"}}}
+        async with alive(write(plant.config, config)):
+            await page.open(f"{plant.url}/{PRESS}")
+            await page.until(f"{text('register')} === '0 alarms in the register, 0 to acknowledge'")
+            plant.meter.holding[0] = 900
+            await page.until(f"{text('register')} === '1 alarm in the register, 1 to acknowledge'")
+            await page.run(f"{part('register')}.click()")
+            row = f"{part('registered')}.querySelector('tr')"
+            assert "<b>" in await page.run(f"{row}.innerText")
+            await page.run(f"{row}.querySelector('[data-part=acknowledge]').click()")
+            await page.until(f"{row}.innerText.startsWith('acknowledged')")
+            assert await page.run(f"{row}.querySelector('[data-part=acknowledge]').hidden")
+            await page.run(f"{row}.querySelector('[data-part=shelve]').click()")
+            await page.until(f"{row}.innerText.startsWith('shelved')")
+            assert await page.run(text("refused")) == ""
+
+
 async def test_a_gateway_that_goes_away_leaves_nothing_that_looks_live_and_is_found_again(tmp_path: Path) -> None:
     async with floor(tmp_path) as plant, chromium(tmp_path / "browser") as page:
         async with alive(plant.config):

@@ -45,7 +45,7 @@ def planned(tmp_path: Path) -> Planned:
         config, document = load(path, Protocols(), signal_kinds(), tmp_path)
         found = plan(config, document, Catalog(), Protocols(), signal_kinds(), LoopClock())
         assert {rule.asset for rule in found.alarms} == {
-            tag.asset for tag in found.catalog.tags if tag.name == "_alarms" and tag.datatype == EVENT
+            tag.asset for tag in found.catalog.tags if tag.name == "_events/alarms" and tag.datatype == EVENT
         }
         return {rule.id: rule for rule in found.alarms}
 
