@@ -715,6 +715,16 @@ BUGS = [
         "gateway/mqtt/flight.py", "self._error = self._error or error", "pass",
         "tests/integration/test_mqtt.py",
     ),
+    Planted(
+        "an event of an alarm that came back from the journal is told again after a crash",
+        "gateway/alarms/register.py", "told=max(self._reached.told, int(number))", "told=self._reached.told",
+        "tests/unit/test_alarm_register.py",
+    ),
+    Planted(
+        "a bad value clears an alarm whose delay is over",
+        "gateway/alarms/watch.py", "            self.known[rule] = False", "            self.known[rule] = True",
+        "tests/property/test_alarm_watch.py",
+    ),
 ]  # fmt: skip
 
 
