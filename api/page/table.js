@@ -16,6 +16,7 @@ const GROUP_TITLES = {
   _events: "Events",
   _maintenance: "Maintenance",
   _production: "Production",
+  _shadow: "On trial",
 };
 
 export class Table {
