@@ -1,8 +1,8 @@
 """Questions to history, answered by a process of their own, so that nothing else waits for them.
 
 A question is a function of a module and its arguments: `question(history, *args)` returns what is told at once and the
-bytes that follow. What is not fetched of an answer stays with the process (answering.py), which is started again if it
-dies; meanwhile there is an error that says so.
+bytes that follow. What is not fetched of an answer stays with the process (answering.py). It is started with the first
+question, and again if it dies; meanwhile there is an error that says so.
 """
 
 import asyncio
@@ -51,6 +51,7 @@ class Queries:
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._open: set[int] = set()
         self._pipe: asyncio.StreamWriter | None = None
+        self._wanted = asyncio.Event()
         self._tried = asyncio.Event()
         self._why = ""
         self._asked = self._dropped = 0
@@ -60,9 +61,13 @@ class Queries:
         return {"questions": self._asked, "questions_dropped": self._dropped}
 
     async def run(self, up: Callable[[], None]) -> None:
-        """Start the process and stay until it ends (ConnectionError saying why) or we are cancelled."""
+        """Start the process with the first question and stay until it ends (ConnectionError saying why)."""
         try:
             await self._offload(self._history.prepare)
+            if not self._wanted.is_set():
+                self._tried.clear()
+                up()
+                await self._wanted.wait()
             await self._live(up)
         except SQLAlchemyError as error:
             self._why = f"history cannot be read: {str(error).splitlines()[0]}"
@@ -111,6 +116,7 @@ class Queries:
 
     async def _until_ready(self) -> None:
         """Wait for the process when it is started first, and for room. Raises ConnectionError."""
+        self._wanted.set()
         try:
             async with asyncio.timeout(_START_S):
                 await self._tried.wait()

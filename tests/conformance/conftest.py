@@ -1,7 +1,7 @@
 """The suite runs on both event loops that the gateway may have: asyncio's own, and uvloop where there is one.
 
-What goes further into OPC UA runs on the one that the gateway would take: test_opcua.py has both, and asyncua stands
-between the loop and the rest. So does what is asked by i3X, for uvicorn stands there.
+What goes further into OPC UA runs on the one that the gateway would take: test_connectors.py has both, and asyncua
+stands between the loop and the rest. So does what is asked by i3X, for uvicorn stands there.
 """
 
 import asyncio
@@ -20,5 +20,5 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> Loops:
 
     ours: Loops = {"uvloop": uvloop.new_event_loop}
     return (
-        ours if item.path.name.startswith(("test_opcua_", "test_i3x_")) else {"asyncio": asyncio.new_event_loop, **ours}
+        ours if item.path.name.startswith(("test_opcua", "test_i3x_")) else {"asyncio": asyncio.new_event_loop, **ours}
     )

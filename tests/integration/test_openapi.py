@@ -65,6 +65,7 @@ def asked(gateway: GatewayProcess, path: str) -> dict[str, list[object]]:
     return dict(answer.json())
 
 
+@pytest.mark.parametrize("gateway", ["token"], indirect=True)
 def test_the_document_is_true(gateway: GatewayProcess, tmp_path: Path) -> None:
     """A thousand requests: the corners of every parameter, and whatever else may be sent."""
     asked_whatever_may_be(gateway.ready["api"], tmp_path)

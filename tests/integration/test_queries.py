@@ -31,6 +31,7 @@ from tests.simulation.loop import EPOCH_NS
 S = 1_000_000_000
 N = 50_000
 START_NS = EPOCH_NS - N * S
+SPEED_TAG = {"register": "holding:0"}
 SPAN = {"from": "2026-01-04T00:00:00Z", "to": "2026-01-06T00:00:00Z"}
 ASKED: list[tuple[str, dict[str, Any]]] = [
     (f"/api/v1/history/{SPEED}", SPAN | {"limit": 50_000}),
@@ -205,10 +206,14 @@ def test_it_ends_with_the_gateway(tmp_path: Path, killed: bool) -> None:
         "bus": {"url": "mqtt://127.0.0.1:1"},
         "api": {"listen": "127.0.0.1:0"},
         "data_dir": str(tmp_path / "data"),
+        "devices": {"drive": {"connect": "modbus://127.0.0.1:1", "asset": "hall/drive", "tags": {"speed": SPEED_TAG}}},
     }
     process = GatewayProcess(write(tmp_path / "plant.yaml", config))
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     process.until(lambda: process.get("/readyz")["checks"]["queries"]["status"] == "pass")
-    (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="ascii").split()
+    assert children.read_text(encoding="ascii") == ""
+    assert process.get("/api/v1/history/hall/drive/speed")["next"] is None
+    (child,) = children.read_text(encoding="ascii").split()
     assert "answering" in Path(f"/proc/{child}/cmdline").read_text(encoding="utf-8")
     if killed:
         process.kill()

@@ -102,7 +102,7 @@ def test_a_byte_that_is_another_costs_what_is_there_and_no_more(
     size = (intact / source / file).stat().st_size
     chance = random.Random(5)
     left = []
-    for at in samples(size, 40, seed=1):
+    for at in samples(size, 15, seed=1):
         bit = 1 << chance.randrange(8)
 
         def flip(data: bytearray, at: int = at, bit: int = bit) -> bytearray:
@@ -125,7 +125,7 @@ def test_a_file_that_ends_too_early_keeps_what_is_before_its_end(
     intact: Path, tmp_path: Path, source: str, file: str
 ) -> None:
     size = (intact / source / file).stat().st_size
-    for at in samples(size, 20, seed=2):
+    for at in samples(size, 8, seed=2):
         with damaged(intact / source, tmp_path / "x", file, partial(cut_off, at)) as journal:
             assert_true(journal)
 

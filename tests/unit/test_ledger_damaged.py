@@ -14,7 +14,7 @@ from gateway.ledger.file import LedgerFile
 from gateway.ledger.row import MINUTE_NS, Delivery, Gap, Pause, Row
 from tests.unit.test_journal_every_byte import ended, flipped
 
-STEP = 5
+STEP = 13
 PAUSE = Pause(5 * MINUTE_NS, 6 * MINUTE_NS, "gateway stopped", {"press": [(1.0, 10)]})
 POSITIONS = {"": 40, "bus": 30}
 NEW = (9 * MINUTE_NS, "press")
