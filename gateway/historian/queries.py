@@ -170,7 +170,7 @@ class Queries:
                     self._pipe, self._why = pipe, ""
                     self._tried.set()
                     up()
-                elif (answer := self._waiting.pop(id, None)) is not None:  # else nobody waits for it any more
+                elif (answer := self._waiting.pop(id, None)) is not None and not answer.done():  # else nobody waits
                     if what == What.FAILED:
                         answer.set_exception(pickle.loads(body))
                     else:

@@ -185,6 +185,17 @@ async def test_who_takes_his_time_holds_up_nobody_and_may_leave(
     assert queries.counts()["questions_dropped"] == 71
 
 
+async def test_who_leaves_while_a_piece_is_on_its_way_harms_nobody(past: tuple[History, Queries]) -> None:
+    _, queries = past
+    here = await asked(queries, questions.pid)
+    answer = await queries.ask(questions.long, (1_000_000,), nobody_leaves)
+    async with asyncio.TaskGroup() as group:
+        piece = group.create_task(body(answer))
+        await asyncio.sleep(0)  # it waits
+        piece.cancel()
+    assert await asked(queries, questions.pid) == here
+
+
 async def test_it_can_write_nothing_and_has_no_secrets(
     past: tuple[History, Queries], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,5 +17,5 @@ def test_nothing_is_lost_whatever_breaks() -> None:
     assert (found["ledger_unexplained"], found["ledger_off"]) == (0, 0)
     assert found["produced"] > 500
     assert found["journal_full"] == 1
-    assert found["recovery_s_by_fault"]["gateway killed"]["n"] == 4
+    assert found["recovery_s_by_fault"]["gateway killed"]["n"] == 3
     assert found["unread"] < 30
