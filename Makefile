@@ -7,8 +7,8 @@ BIN := .venv/bin
 demo: .venv/run  ## a living plant: simulators, broker, history, API, page
 	$(BIN)/gateway demo
 
-test: .venv/dev  ## all tests, four files at a time, for they wait more than they compute, the longest first; what a machine lacks is skipped
-	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+test: .venv/dev  ## all tests, three files at a time, for they wait more than they compute, the longest first; what a machine lacks is skipped
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 coverage: .venv/dev  ## the same, and which lines no test runs; takes half as long again
 	$(BIN)/coverage erase
