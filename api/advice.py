@@ -3,18 +3,18 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-import numpy as np
 from fastapi import APIRouter, HTTPException, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.asked import Wish
+from api.browse import moment
 from api.history import From, To
 from api.plant import Plant
 from api.readings import span
 from api.times import like, whole
 from api.writes import ERRORS, SmallJson
 from gateway.audit import Entry
-from gateway.payload import timestamps
+from gateway.payload import timestamp
 
 Shares = Annotated[dict[str, float], Field(description="share of each tag, the largest first")]
 Asset = Annotated[str, Query(max_length=500, description="path of a machine, or of what it is in; all if absent")]
@@ -132,18 +132,13 @@ def info(found: Mapping[str, Any]) -> AdviceInfo:
         shares=event.get("Cause", {}),
         since=event.get("Since"),
         until=event.get("Until"),
-        raised=_moment(found["raised_ns"]),
-        cleared=_moment(found["cleared_ns"]),
+        raised=timestamp(found["raised_ns"]),
+        cleared=moment(found["cleared_ns"]),
         evidence=event.get("Evidence", {}),
-        acknowledged=_moment(found["acknowledged_ns"]),
+        acknowledged=moment(found["acknowledged_ns"]),
         acknowledged_by=found["acknowledged_by"],
-        rating=rating and Rating(**rating, time=_moment(rating["time_ns"])),
+        rating=rating and Rating(**rating, time=timestamp(rating["time_ns"])),
     )
-
-
-def _moment(time_ns: int | None) -> Any:
-    """A time as people have it; none for none."""
-    return None if time_ns is None else timestamps(np.array([time_ns]))[0]
 
 
 def _parsed(cursor: str, end_ns: int) -> tuple[int, str]:

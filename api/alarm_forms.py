@@ -2,13 +2,12 @@
 
 from typing import Annotated, Any, Final
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.asked import Wish
+from api.browse import moment
 from gateway.alarms.alarm import Alarm
 from gateway.alarms.states import LETTERS
-from gateway.payload import timestamps
 
 _ALL_AT_ONCE: Final = 500
 
@@ -121,9 +120,9 @@ def info(alarm: Alarm, certain: bool) -> AlarmInfo:
         name=about.name,
         message=str(said.get("Message") or about.text),
         event_id=alarm.event,
-        raised=_written(alarm.raised_ns),
-        changed=_written(alarm.changed_ns),
-        shelved_until=_written(condition.until_ns),
+        raised=moment(alarm.raised_ns),
+        changed=moment(alarm.changed_ns),
+        shelved_until=moment(condition.until_ns),
         value=float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None,
         limit=about.limit,
         quality=_text(said.get("Quality")),
@@ -135,7 +134,3 @@ def info(alarm: Alarm, certain: bool) -> AlarmInfo:
 
 def _text(value: Any) -> str | None:
     return None if value is None else str(value)
-
-
-def _written(time_ns: int) -> str | None:
-    return timestamps(np.array([time_ns]))[0] if time_ns else None

@@ -4,14 +4,13 @@ from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import Any
 
-import numpy as np
 from fastapi import APIRouter, HTTPException, Query
 from pydantic import BaseModel, Field
 
 from api.plant import Device, Plant
 from api.problems import ANSWERS
 from gateway.model import Tag
-from gateway.payload import describe, timestamps
+from gateway.payload import describe, timestamp
 
 
 class TagInfo(BaseModel):
@@ -167,6 +166,6 @@ def _device(device: Device) -> DeviceInfo:
     )
 
 
-def moment(time_ns: int) -> str | None:
+def moment(time_ns: int | None) -> str | None:
     """Return a time as RFC 3339, or None for one that never was."""
-    return timestamps(np.array([time_ns]))[0] if time_ns else None
+    return timestamp(time_ns) if time_ns else None

@@ -4,14 +4,14 @@ An event is an object with the names of OPC UA: `Message`, `Severity`, `SourceNa
 condition also has `ConditionName`, `Retain`, and as far as they apply `ActiveState`, `AckedState` (OPC 10000-9, 5.5).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.model import Catalog, Kind, Quality, Record
+from gateway.model import Batch, Catalog, Kind, Quality, Record
 from gateway.model.tag import EVENT
 from gateway.payload import encoded, timestamps
 
@@ -48,26 +48,42 @@ class Event:
         return encoded(self.value)
 
 
-def event_tags(catalog: Catalog) -> NDArray[np.bool_]:
-    """Return which tags have events as readings, by number."""
-    return np.array([tag.datatype == EVENT for tag in catalog.tags], np.bool_)
+class Events:
+    """The events among readings; which tags have them, a change of the configuration may change."""
 
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._generation = -1
+        self._is_event: NDArray[np.bool_] = np.empty(0, np.bool_)
 
-def events(record: Record, is_event: NDArray[np.bool_], catalog: Catalog, gateway: str) -> Iterator[Event]:
-    """Yield the events among the readings of a record. `is_event`, shape (number of tags,), is what event_tags says.
+    def among(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """Yield those readings that are events, batch by batch.
 
-    No events are that there is none yet, and the last one once more because its device fell silent.
-    """
-    row = 0
-    for batch in record.batches:
-        if batch.kind is Kind.OBJECT and (chosen := is_event[batch.tag] & (batch.quality != _SILENT)).any():
-            rows = batch.where(chosen)
-            columns = (rows.tag.tolist(), timestamps(rows.time), rows.value.tolist(), rows.quality.tolist())
+        No events are that there is none yet, and the last one once more because its device fell silent.
+        """
+        for batch in batches:
+            if batch.kind is Kind.OBJECT:
+                chosen = self._tags()[batch.tag] & (batch.quality != _SILENT)
+                chosen[chosen] = [isinstance(value, dict) for value in batch.value[chosen]]
+                if chosen.any():
+                    yield batch.where(chosen)
+
+    def of(self, record: Record, gateway: str) -> Iterator[Event]:
+        """Yield the events of a record of a gateway as they are told."""
+        row = 0
+        for batch in self.among(record.batches):
+            columns = (batch.tag.tolist(), timestamps(batch.time), batch.value.tolist(), batch.quality.tolist())
             for number, time, value, code in zip(*columns, strict=True):
-                if isinstance(value, dict):
-                    row += 1
-                    identity = f"{gateway}-{record.boot}-{record.sequence}-{row}"
-                    yield Event(catalog[number].path, identity, time, value, code)
+                row += 1
+                identity = f"{gateway}-{record.boot}-{record.sequence}-{row}"
+                yield Event(self._catalog[number].path, identity, time, value, code)
+
+    def _tags(self) -> NDArray[np.bool_]:
+        catalog = self._catalog
+        if self._generation != catalog.generation or len(self._is_event) < len(catalog):
+            self._generation = catalog.generation
+            self._is_event = np.array([tag.datatype == EVENT for tag in catalog.tags], np.bool_)
+        return self._is_event
 
 
 def structured(attributes: Mapping[str, Any], data: bytes) -> bytes:

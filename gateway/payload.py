@@ -88,9 +88,8 @@ def written_message(
     *, id: str, tag: str, status: str, code: int, detail: str, value: Any, read_back: Any, time_ns: int
 ) -> bytes:
     """Return what became of a write, also if JSON cannot carry what was asked for or what the device has."""
-    (time,) = timestamps(np.array([time_ns]))
     facts = {"id": id, "tag": tag, "status": status, "code": name(code), "detail": detail}
-    return encoded(facts | {"value": value, "read_back": read_back, "time": time})
+    return encoded(facts | {"value": value, "read_back": read_back, "time": timestamp(time_ns)})
 
 
 def values(batch: Batch) -> bytes:
@@ -102,6 +101,11 @@ def values(batch: Batch) -> bytes:
         return _array(batch.value)
     columns = zip(batch.value.tolist(), unusable.tolist(), strict=True)
     return b"[" + b",".join(b"null" if gone else encoded(value) for value, gone in columns) + b"]"
+
+
+def timestamp(time_ns: int) -> str:
+    """Return one time, in nanoseconds since 1970, as `timestamps` does."""
+    return timestamps(np.array([time_ns]))[0]
 
 
 def timestamps(time: NDArray[np.int64]) -> list[str]:

@@ -15,15 +15,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 import orjson
 
+from gateway.cloudevents import Events
 from gateway.contracts import Clock, Offload
-from gateway.model import Catalog, Kind, Record
-from gateway.model.tag import EVENT
-from gateway.sqlite import DamagedFile, opened, set_aside
+from gateway.model import Catalog, Record
+from gateway.sqlite import anew, opened
 
 ADVICES_MAX: Final = 20_000
 """Some 2 kB each, so 40 MB: of a plant that is advised ten times a day, five years."""
@@ -113,12 +114,7 @@ class RatingsFile:
     """
 
     def __init__(self, path: Path) -> None:
-        try:
-            self._db = opened(path, _SCHEMA, shared=True)
-        except DamagedFile as error:
-            aside = set_aside(path)
-            log.error("ratings %s are damaged (%s); set aside as %s, a new file is begun", path, error, aside.name)
-            self._db = opened(path, _SCHEMA, shared=True)
+        self._db = anew(path, "ratings", partial(opened, schema=_SCHEMA, shared=True))
 
     def close(self) -> None:
         self._db.close()
@@ -180,6 +176,7 @@ class Ratings:
         self._file = file
         self._offload = offload
         self._catalog = catalog
+        self._events = Events(catalog)
         self._clock = clock
         self._forgotten = 0
 
@@ -215,10 +212,10 @@ class Ratings:
             raise ConnectionError(f"ratings cannot be read or written: {error}") from error
 
     def _advised(self, record: Record) -> Iterator[Advice]:
-        for batch in (batch for batch in record.batches if batch.kind is Kind.OBJECT):
+        for batch in self._events.among(record.batches):
             for number, time, value in zip(batch.tag.tolist(), batch.time.tolist(), batch.value.tolist(), strict=True):
                 tag = self._catalog[number]
-                if tag.datatype == EVENT and not tag.device and isinstance(value, dict) and "AdviceId" in value:
+                if not tag.device and "AdviceId" in value:
                     yield _told(tag.path, time, value)
 
 

@@ -3,12 +3,13 @@
 A damaged file is never a reason not to start; what becomes of what was in it is the business of whoever opened it.
 """
 
+import logging
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 _ALONE: Final = "PRAGMA locking_mode = EXCLUSIVE;"
 _SETTINGS: Final = """
@@ -26,6 +27,11 @@ _ENVIRONMENT: Final = (
     sqlite3.SQLITE_CANTOPEN,
 )
 """Errors that are not in the file: another process has it, or there is no right, no room, no path."""
+
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 
 class DamagedFile(Exception):
@@ -51,6 +57,19 @@ def opened(path: Path, schema: str, *, shared: bool = False) -> sqlite3.Connecti
         db.execute("PRAGMA user_version = 0")  # it can be written
         closing.pop_all()
         return db
+
+
+def anew(path: Path, what: str, open: Callable[[Path], T]) -> T:
+    """Return what `open` makes of a file; a damaged one is set aside, and another begun. Raises OSError as `open` does.
+
+    `what` is what people call the file.
+    """
+    try:
+        return open(path)
+    except DamagedFile as error:
+        aside = set_aside(path)
+        log.error("%s %s is damaged (%s); set aside as %s, a new one is begun", what, path, error, aside.name)
+        return open(path)
 
 
 @contextmanager

@@ -4,13 +4,13 @@ What is ours besides: `Deed`, `From` and `To` are what happened and the states b
 is the word for the severity, `Value` and `Limit` are what was compared. Pure.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from gateway.alarms.rule import Kind, Rule
 from gateway.alarms.states import Condition, Deed, Shelving, State
+from gateway.model.tag import segment
 
 _TEXT_MAX: Final = 1_000
 _WITH_LIMIT: Final = (Kind.LIMIT, Kind.DEVIATION, Kind.RATE)
@@ -96,7 +96,7 @@ def about(event: Mapping[str, Any], asset: str, tag: str, site: str, priorities:
     severity = event.get("Severity")
     level = min(max(int(severity), 1), 1000) if isinstance(severity, (int, float)) else 1
     return About(
-        id="/".join([tag.removeprefix(f"{site}/"), _segment(source), _segment(name)]),
+        id="/".join([tag.removeprefix(f"{site}/"), segment(source), segment(name)]),
         asset=asset,
         source=source,
         name=name,
@@ -113,7 +113,3 @@ def about(event: Mapping[str, Any], asset: str, tag: str, site: str, priorities:
 def is_active(event: Mapping[str, Any]) -> bool:
     """Whether the alarm that an event tells of is active; a condition without that lasts as long as it is retained."""
     return bool(event.get("ActiveState", event.get("Retain", False)))
-
-
-def _segment(text: str) -> str:
-    return re.sub(r"[^a-z0-9_-]+", "_", text.casefold()).strip("_") or "unnamed"

@@ -18,12 +18,13 @@ import secrets
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from gateway.alarms.alarm import Kept
 from gateway.alarms.states import Condition, Shelving, State
-from gateway.sqlite import DamagedFile, opened, set_aside
+from gateway.sqlite import anew, opened
 
 TRANSITIONS_MAX: Final = 1_000_000
 _FORGET_MAX: Final = 10_000
@@ -73,12 +74,7 @@ class AlarmFile:
     """An open file. Raises OSError if the path cannot be written; a damaged one is set aside."""
 
     def __init__(self, path: Path) -> None:
-        try:
-            self._db = opened(path, _SCHEMA)
-        except DamagedFile as error:
-            aside = set_aside(path)
-            log.error("alarms %s is damaged (%s); set aside as %s, a new one is begun", path, error, aside.name)
-            self._db = opened(path, _SCHEMA)
+        self._db = anew(path, "alarms", partial(opened, schema=_SCHEMA))
         with self._db:
             if self._db.execute("SELECT id FROM state").fetchone() is None:
                 self._db.execute("INSERT INTO state VALUES (?, '', 0, 0)", (secrets.token_hex(4),))

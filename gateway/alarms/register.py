@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import numpy as np
 import orjson
-from numpy.typing import NDArray
 
 from gateway.alarms import events
 from gateway.alarms.alarm import Alarm, Answer, Settings, way_out
@@ -22,19 +21,17 @@ from gateway.alarms.file import AlarmFile, Reached, Transition
 from gateway.alarms.rule import Rule
 from gateway.alarms.states import Condition, Deed, Refused, Shelving
 from gateway.alarms.watch import Turn, Watch
-from gateway.model import Batch, Catalog, Kind, Quality, Record
+from gateway.cloudevents import Events
+from gateway.model import Batch, Catalog, Record
 from gateway.model.method import Method
 from gateway.model.quality import name as quality_name
-from gateway.model.tag import EVENT
-from gateway.payload import timestamps
+from gateway.payload import timestamp
 
 TAG: Final = "_events/alarms"
 """The tag of an asset by which it is told what happens to its alarms."""
 FOREIGN_MAX: Final = 20_000
 """Alarms of others that are not normal; what is beyond that is counted."""
 SYSTEM: Final = "gateway"
-_PLACE_BITS: Final = 40
-_STALE: Final = Quality.UNCERTAIN_NO_COMMUNICATION_LAST_USABLE_VALUE
 
 
 class Register:
@@ -56,8 +53,7 @@ class Register:
         self._rules = rules
         self._methods = methods
         self._place_of = {rule.id: place for place, rule in enumerate(rules)}
-        self._is_event: NDArray[np.bool_] = np.empty(0, np.bool_)
-        self._generation = 0
+        self._events = Events(catalog)
         numbers = {
             path: catalog.number(path) for rule in rules for path in (rule.tag, rule.setpoint) if isinstance(path, str)
         }
@@ -72,14 +68,13 @@ class Register:
     def write(self, records: Sequence[Record]) -> None:
         """Take records, and keep what follows. Raises sqlite3.Error; then `restore`."""
         for record in records:
-            place = record.boot << _PLACE_BITS | record.position
-            if place <= self._reached.place:
+            if record.place <= self._reached.place:
                 continue
             for batch in record.batches:
                 if not batch.historical:
                     self._hear(batch)
                     self._turn(self._watch.take(batch, record.received), record.received)
-            self._reached = replace(self._reached, place=place)
+            self._reached = replace(self._reached, place=record.place)
         if records:
             self._pass_time(records[-1].received)
         self._commit()
@@ -154,7 +149,7 @@ class Register:
     # --- how ----------------------------------------------------------------------------------
 
     def _turn(self, turns: Sequence[Turn], received_ns: int) -> None:
-        received = _written(received_ns) if turns else ""
+        received = timestamp(received_ns) if turns else ""
         for turn in turns:
             rule = self._rules[turn.rule]
             quality = quality_name(int(self._watch.quality[turn.rule]))
@@ -165,22 +160,13 @@ class Register:
 
     def _hear(self, batch: Batch) -> None:
         """Take the events among readings: ours, which are told then, and those of others."""
-        if batch.kind is not Kind.OBJECT:
-            return
-        if len(self._is_event) < len(self._catalog) or self._generation != self._catalog.generation:
-            self._generation = self._catalog.generation
-            self._is_event = np.array([tag.datatype == EVENT for tag in self._catalog.tags], np.bool_)
-        rows = np.flatnonzero(self._is_event[batch.tag] & (batch.quality != _STALE))
-        for row in rows.tolist():
-            event, tag = batch.value[row], self._catalog[int(batch.tag[row])]
-            if not isinstance(event, Mapping):
-                continue
-            if tag.name == TAG:
-                self._came_back(str(event.get("EventId")))
-                continue
-            about = events.about(event, tag.asset, tag.path, self.settings.site, self.settings.priorities)
-            if about is not None:
-                self._heard(about, event, int(batch.time[row]))
+        for some in self._events.among([batch]):
+            for number, time, event in zip(some.tag.tolist(), some.time.tolist(), some.value.tolist(), strict=True):
+                tag = self._catalog[number]
+                if tag.name == TAG:
+                    self._came_back(str(event.get("EventId")))
+                elif about := events.about(event, tag.asset, tag.path, self.settings.site, self.settings.priorities):
+                    self._heard(about, event, time)
 
     def _came_back(self, event_id: str) -> None:
         own, _, number = event_id.partition("-")
@@ -235,7 +221,7 @@ class Register:
         alarm.condition = after = before.after(deed, latching=about.latching, **how)
         self._last += 1
         event_id = f"{self._file.id}-{self._last}"
-        said = events.told(about, event_id, deed, before.state, after, {"Time": _written(time_ns), **facts})
+        said = events.told(about, event_id, deed, before.state, after, {"Time": timestamp(time_ns), **facts})
         alarm.said, alarm.changed_ns = said, time_ns
         if deed is Deed.RAISE:
             alarm.raised_ns = time_ns
@@ -285,7 +271,3 @@ class Register:
     def _certain(self, alarm: Alarm) -> bool:
         place = self._place_of.get(alarm.about.id)
         return place is None or bool(self._watch.known[place])
-
-
-def _written(time_ns: int) -> str:
-    return timestamps(np.array([time_ns]))[0]

@@ -7,14 +7,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-import numpy as np
 import orjson
 
 from gateway.bus.publisher import Publisher
 from gateway.bus.topics import Topics
 from gateway.contracts import Clock
 from gateway.mqtt import Message
-from gateway.payload import VERSION, timestamps
+from gateway.payload import VERSION, timestamp
 
 _MINUTE_NS: Final = 60_000_000_000
 _SETTLE_S: Final = 5.0
@@ -33,6 +32,6 @@ async def publish_minutes(
         minute = clock.now_ns() // _MINUTE_NS * _MINUTE_NS
         await asyncio.sleep((minute + _MINUTE_NS - clock.now_ns()) / 1e9 + _SETTLE_S)
         found = await rows(minute, minute + _MINUTE_NS)
-        (when,) = timestamps(np.array([minute]))
+        when = timestamp(minute)
         body = {"v": VERSION, "gateway": topics.gateway, "minute": when, "devices": found}
         await publisher.publish([Message(topics.ledger, orjson.dumps(body), retain=True)])

@@ -11,17 +11,16 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from typing import Final
 from urllib.parse import urlsplit
 
-import numpy as np
 import orjson
 
 from gateway.bus.events import event_messages
 from gateway.bus.topics import Topics
-from gateway.cloudevents import event_tags
+from gateway.cloudevents import Events
 from gateway.contracts import Clock
 from gateway.model import Catalog, Record
 from gateway.mqtt import PLAIN, Access, Hear, Message, Mqtt, TooLarge, connect
 from gateway.mqtt.packets import QOS
-from gateway.payload import batch_message, meta_message, timestamps
+from gateway.payload import batch_message, meta_message, timestamp
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +61,7 @@ class Publisher:
         self._mark = mark
         self._topics = topics
         self._catalog = catalog
-        self._is_event = event_tags(catalog)
-        self._generation = catalog.generation
+        self._events = Events(catalog)
         self._boot = boot
         self._clock = clock
         self._mqtt: Mqtt | None = None
@@ -239,15 +237,13 @@ class Publisher:
         return Message(self._topics.status, self._status(online=online), retain=True)
 
     def _status(self, *, online: bool) -> bytes:
-        (now,) = timestamps(np.array([self._clock.now_ns()]))
+        now = timestamp(self._clock.now_ns())
         return orjson.dumps({"online": online, "gateway": self._topics.gateway, "boot": self._boot, "timestamp": now})
 
     def _messages(self, record: Record, mark: bytes) -> list[Message]:
-        if self._generation != self._catalog.generation:
-            self._is_event, self._generation = event_tags(self._catalog), self._catalog.generation
         topic = self._topics.batch(self._catalog.assets[record.asset])
         batch = Message(topic, batch_message(record, self._catalog, self._topics.gateway), properties=mark)
-        return [batch, *event_messages(record, self._is_event, self._catalog, self._topics)]
+        return [batch, *event_messages(record, self._events, self._catalog, self._topics)]
 
     def _meta(self, numbers: Iterable[int]) -> list[Message]:
         """What these tags are, one message per asset, of which they must be all."""

@@ -28,7 +28,7 @@ from typing import Any, Final
 
 from gateway.journal.seal import seal
 from gateway.ledger.row import MINUTE_NS, Pause, Poll, Row, minute_of, restored
-from gateway.sqlite import DamagedFile, judged, opened, set_aside
+from gateway.sqlite import DamagedFile, anew, judged, opened
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS state (
@@ -59,12 +59,7 @@ class LedgerFile:
 
     def __init__(self, path: Path) -> None:
         self.rows_damaged = 0
-        try:
-            self._open(path)
-        except DamagedFile as error:
-            aside = set_aside(path)
-            log.error("ledger %s is damaged (%s); set aside as %s, a new one is begun", path, error, aside.name)
-            self._open(path)
+        anew(path, "ledger", self._open)
 
     def _open(self, path: Path) -> None:
         self._db = opened(path, _SCHEMA)

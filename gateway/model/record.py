@@ -14,6 +14,9 @@ _ROW_BYTES: Final = {
 }
 
 
+_POSITION_BITS: Final = 40
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """Readings of one asset that arrived together, with their durable identity.
@@ -35,6 +38,11 @@ class Record:
 
     def __len__(self) -> int:
         return sum(map(len, self.batches))
+
+    @property
+    def place(self) -> int:
+        """Where it comes among all records of its journal, also where positions are given again after a power cut."""
+        return self.boot << _POSITION_BITS | self.position
 
     @property
     def historical(self) -> bool:

@@ -13,6 +13,7 @@ EVENT: Final = "event"
 TRIAL: Final = "trial"
 """The datatype of a tag whose readings would be events, were the signal that derives it not on trial."""
 _SEGMENT: Final = re.compile(r"[a-z0-9_-]+")
+_NONE_OF_IT: Final = re.compile(r"[^a-z0-9_-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,14 @@ def shadow_of(name: str) -> str:
     return f"_shadow/{name.removeprefix('_')}"
 
 
+def segment(text: str) -> str:
+    """Return a text of somebody else's as a segment of a path."""
+    return _NONE_OF_IT.sub("_", text.casefold()).strip("_") or "unnamed"
+
+
 def check_path(path: str) -> str:
     """Return the path; raise ValueError naming the first segment that is not `[a-z0-9_-]+`."""
-    for segment in path.split("/"):
-        if not _SEGMENT.fullmatch(segment):
-            raise ValueError(f"{path!r}: segment {segment!r} must be lower-case letters, digits, _ or -")
+    for part in path.split("/"):
+        if not _SEGMENT.fullmatch(part):
+            raise ValueError(f"{path!r}: segment {part!r} must be lower-case letters, digits, _ or -")
     return path

@@ -18,11 +18,12 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from gateway.production.intake import Edge
-from gateway.sqlite import DamagedFile, opened, set_aside
+from gateway.sqlite import anew, opened
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS state (journal TEXT NOT NULL, place INTEGER NOT NULL, boot INTEGER NOT NULL,
@@ -60,12 +61,7 @@ class ProductionFile:
     """An open file. Raises OSError if the path cannot be written; a damaged one is set aside."""
 
     def __init__(self, path: Path) -> None:
-        try:
-            self._db = opened(path, _SCHEMA)
-        except DamagedFile as error:
-            aside = set_aside(path)
-            log.error("production %s is damaged (%s); set aside as %s, a new one is begun", path, error, aside.name)
-            self._db = opened(path, _SCHEMA)
+        self._db = anew(path, "production", partial(opened, schema=_SCHEMA))
         self._writing = False
 
     def close(self) -> None:

@@ -27,7 +27,6 @@ _FRESH_NS: Final = 3_600 * 10**9
 """What is younger than an hour is kept reading by reading, for late ones may come between."""
 _ANSWERS_NS: Final = 48 * 3_600 * 10**9
 """How long an Idempotency-Key is good; the draft standard asks for a day at least."""
-_PLACE_BITS: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +135,7 @@ class Keeper:
         edges: list[Edge] = []
         told: list[str] = []
         for record in records:
-            place = record.boot << _PLACE_BITS | record.position
-            if place <= reached.place:
+            if record.place <= reached.place:
                 continue
             if record.boot != reached.boot:
                 edges += self._intake.pause(reached.until_ns)
@@ -147,7 +145,7 @@ class Keeper:
                     events = batch.value[self._is_event[batch.tag]]
                     told += [event["EventId"] for event in events if event is not None]
             until = max(reached.until_ns, record.received + 1)
-            reached = replace(reached, place=place, boot=record.boot, until_ns=until)
+            reached = replace(reached, place=record.place, boot=record.boot, until_ns=until)
         self._file.add(edges, reached, told)
         self.readings += len(edges)
         self._reached = reached

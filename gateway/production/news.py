@@ -10,9 +10,7 @@ while; what comes later than that changes tables, but no event.
 from collections.abc import Mapping
 from typing import Any, Final
 
-import numpy as np
-
-from gateway.payload import timestamps
+from gateway.payload import timestamp
 from gateway.production import jobs
 from gateway.production.elements import spans
 from gateway.production.file import ProductionFile
@@ -121,4 +119,4 @@ class News:
 
 def written(time_ns: int | None) -> str | None:
     """Return a time as people write it."""
-    return None if time_ns is None else timestamps(np.array([time_ns]))[0]
+    return None if time_ns is None else timestamp(time_ns)

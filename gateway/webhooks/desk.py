@@ -9,23 +9,18 @@ import random
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from gateway.cloudevents import Event, event_tags, events
+from gateway.cloudevents import Event, Events
 from gateway.contracts import Clock, Offload
 from gateway.model import Catalog, Record
-from gateway.payload import timestamps
+from gateway.payload import timestamp
 from gateway.webhooks.endpoint import Endpoint
 from gateway.webhooks.letters import Letter, letter
 from gateway.webhooks.outbox import Outbox
 from gateway.webhooks.post import Post
 from gateway.webhooks.sender import Deliver, Sender, filed
 from gateway.webhooks.verdict import Answer
-
-_PLACE_BITS: Final = 40
 
 Run = Callable[[Callable[[], None]], Coroutine[Any, Any, None]]
 Numbers = Callable[[], Mapping[str, int]]
@@ -65,8 +60,7 @@ class Webhooks:
         self._gateway = gateway
         self._journal = journal
         self._place, self._since_ns = outbox.reached(journal)
-        self._generation = -1
-        self._is_event: NDArray[np.bool_] = np.empty(0, np.bool_)
+        self._events = Events(catalog)
         self._tests = 0
         for name, count in outbox.strangers(self.senders, clock.now_ns()).items():
             log.warning("webhooks: %d events wait for %s, which is not configured any more", count, name)
@@ -81,18 +75,15 @@ class Webhooks:
 
     async def write(self, records: Sequence[Record]) -> None:
         """Keep what happened for those who want it. Raises ConnectionError if the disk does not take it."""
-        if self._generation != self._catalog.generation:
-            self._is_event, self._generation = event_tags(self._catalog), self._catalog.generation
         found: list[tuple[Endpoint, str, Letter]] = []
         place = self._place
         for record in records:
-            here = record.boot << _PLACE_BITS | record.position
-            if here <= place:
+            if record.place <= place:
                 continue
-            place = here
+            place = record.place
             if record.received >= self._since_ns:
                 asset = self._catalog.assets[record.asset]
-                for event in events(record, self._is_event, self._catalog, self._gateway):
+                for event in self._events.of(record, self._gateway):
                     wanting = [sender.endpoint for sender in self.senders.values() if sender.endpoint.wants(event)]
                     found += [(endpoint, asset, letter(event)) for endpoint in wanting]
         if found:
@@ -125,9 +116,9 @@ class Webhooks:
         """Send a signed event that says it is a test. Raises KeyError, ConnectionError."""
         self._tests += 1
         now_ns = self._clock.now_ns()
-        (time,) = timestamps(np.array([now_ns]))
         value = {"EventType": "TestEvent", "Message": f"a test of webhook {name} by gateway {self._gateway}"}
-        event = Event(f"{self._gateway}/webhooks/{name}", f"{self._gateway}-test-{now_ns}-{self._tests}", time, value)
+        source, id = f"{self._gateway}/webhooks/{name}", f"{self._gateway}-test-{now_ns}-{self._tests}"
+        event = Event(source, id, timestamp(now_ns), value)
         one, answer = await self.senders[name].test(event)
         if isinstance(answer, Answer):
             return Tested(one.id, answer.status, "" if answer.good else answer.words)

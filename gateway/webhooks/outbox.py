@@ -16,10 +16,11 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.sqlite import DamagedFile, opened, set_aside
+from gateway.sqlite import anew, opened
 from gateway.webhooks.endpoint import Endpoint
 from gateway.webhooks.letters import DATA_MAX, Letter
 from gateway.webhooks.verdict import Verdict
@@ -68,12 +69,7 @@ class Outbox:
     """An open file. Raises OSError if the path cannot be written; a damaged one is set aside."""
 
     def __init__(self, path: Path, now_ns: int) -> None:
-        try:
-            self._db = opened(path, _SCHEMA)
-        except DamagedFile as error:
-            aside = set_aside(path)
-            log.error("webhooks %s is damaged (%s); set aside as %s, a new one is begun", path, error, aside.name)
-            self._db = opened(path, _SCHEMA)
+        self._db = anew(path, "webhooks", partial(opened, schema=_SCHEMA))
         self._db.execute("PRAGMA synchronous = FULL")  # or a power cut takes what the journal's cursor has passed
         with self._db:
             self._db.execute("INSERT INTO state SELECT '', 0, ? WHERE NOT EXISTS (SELECT * FROM state)", (now_ns,))

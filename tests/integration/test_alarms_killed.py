@@ -1,14 +1,13 @@
 """Alarms on real files: a flood is held without loss, and a process that is killed tells each transition once."""
 
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 from gateway.alarms.file import AlarmFile
 from gateway.journal import JournalFile
 from gateway.model import Kind
 from tests.alarm_feeder import running
+from tests.lives import lived
 
 KILLS = 2
 FLOOD = 10_000
@@ -37,23 +36,11 @@ def happened(folder: Path) -> int:
     return last
 
 
-def lived(folder: Path, lines: int | None) -> None:
-    """Feed for so many lines and kill it then, or to the end."""
-    command = [sys.executable, "-m", "tests.alarm_feeder", str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for n, _ in enumerate(process.stdout, 1):
-            if n == lines:
-                process.kill()
-        process.wait()
-    assert (process.returncode == 0) == (lines is None)
-
-
 def test_killed_again_and_again_each_transition_is_told_once(tmp_path: Path) -> None:
     chance = random.Random(8)
     for _ in range(KILLS):
-        lived(tmp_path, chance.randint(20, 150))
-    lived(tmp_path, None)
+        lived("tests.alarm_feeder", tmp_path, chance.randint(20, 150))
+    lived("tests.alarm_feeder", tmp_path, None)
     last = happened(tmp_path)
     assert last > 200, "they went on and off"
     assert told(tmp_path) == list(range(1, last + 1))

@@ -2,8 +2,6 @@
 
 import asyncio
 import random
-import subprocess
-import sys
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
@@ -15,28 +13,17 @@ from gateway.bench import pipeline
 from gateway.production.elements import elements
 from tests.feeder import RECORDS, SECOND_NS, UNIT, opened
 from tests.integration.process import GatewayProcess, plant, running, write
+from tests.lives import lived
 from tests.servers import Subscriber, nats
 
 KILLS = 6
 
 
-def lived(folder: Path, lines: int | None) -> None:
-    """Feed for so many lines and kill it then, or to the end."""
-    command = [sys.executable, "-m", "tests.feeder", str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for n, _ in enumerate(process.stdout, 1):
-            if n == lines:
-                process.kill()
-        process.wait()
-    assert (process.returncode == 0) == (lines is None)
-
-
 def test_killed_while_it_writes_it_still_counts_each_record_once(tmp_path: Path) -> None:
     chance = random.Random(5)
     for _ in range(KILLS):
-        lived(tmp_path, chance.randint(20, 500))
-    lived(tmp_path, None)
+        lived("tests.feeder", tmp_path, chance.randint(20, 500))
+    lived("tests.feeder", tmp_path, None)
     file, keeper = opened(tmp_path)
     found = elements(keeper.facts(UNIT, 0, RECORDS * SECOND_NS), 0, RECORDS * SECOND_NS)
     stops = 90 * (RECORDS // 1_000) + RECORDS // 1_000 - 1  # the seconds up to 90 of each thousand, from second 1 on

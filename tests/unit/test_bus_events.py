@@ -7,7 +7,7 @@ import orjson
 
 from gateway.bus.events import alarm_name, event_messages
 from gateway.bus.topics import Topics
-from gateway.cloudevents import event_tags
+from gateway.cloudevents import Events
 from gateway.model import Batch, Catalog, Record, Tag
 from gateway.model.batch import objects
 
@@ -27,7 +27,7 @@ ALARM: dict[str, Any] = {
 def published(*values: Any, tag: int = 0, quality: int = 0) -> list[tuple[str, Any, bool]]:
     batches = (Batch.of([1], NS, 1.5), Batch.of([tag] * len(values), NS, objects(values), quality))
     record = Record(9, 0, 7, 1234, NS, batches)
-    found = event_messages(record, event_tags(CATALOG), CATALOG, TOPICS)
+    found = event_messages(record, Events(CATALOG), CATALOG, TOPICS)
     return [(message.topic, orjson.loads(message.payload), message.retain) for message in found]
 
 
