@@ -2,6 +2,7 @@
 
     audit, broker                                the embedded broker, if there is no other
       publisher, retained topics, API, chores    what needs the broker, or only memory
+        questions to history                     none waits for an answer when the API ends
         journal, drains                          end by themselves when the journal is closed and read
           signals, devices, changes of them      leave first
 
@@ -134,6 +135,7 @@ class Gateway:
                 running(*([self._kept("broker", self._broker.run)] if embedded else [])),
                 running(*self._services()),
                 serving(self._api(), http, self._tls(), [str(proxy) for proxy in self._config.api.proxies]),
+                running(*self._questions()),
                 self._durable(),
                 running(*self._signals()),
                 self.devices.running(),
@@ -160,8 +162,6 @@ class Gateway:
             services.append(self._kept("retained topics", self._retained.run))
         if (historian := self._stores.historian) is not None:
             services.append(self._kept("history chores", historian.chores, historian.counts))
-        if (queries := self._stores.queries) is not None:
-            services.append(self._kept("queries", queries.run, queries.counts))
         if (answers := self._stores.answers) is not None:
             services.append(self._kept("words", answers.run, answers.counts))
         if self._webhooks is not None:
@@ -177,6 +177,10 @@ class Gateway:
             topics = Report(desk, self.publisher, self._topics, self._clock, keys.publish)
             services.append(self._kept("production topics", topics.run))
         return services
+
+    def _questions(self) -> list[Task]:
+        queries = self._stores.queries
+        return [] if queries is None else [self._kept("queries", queries.run, queries.counts)]
 
     async def _publish(self, up: Callable[[], None]) -> None:
         await self._until_broker()

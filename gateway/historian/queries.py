@@ -72,6 +72,7 @@ class Queries:
         except SQLAlchemyError as error:
             self._why = f"history cannot be read: {str(error).splitlines()[0]}"
         finally:
+            self._lost()  # also whoever waits for it to be started
             self._tried.set()
         raise ConnectionError(self._why)
 

@@ -196,6 +196,24 @@ async def test_who_leaves_while_a_piece_is_on_its_way_harms_nobody(past: tuple[H
     assert await asked(queries, questions.pid) == here
 
 
+async def test_who_waits_for_it_to_be_started_is_told_when_the_gateway_stops(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'history.db'}"
+    history, busy = History(engine(url)), asyncio.Event()
+
+    async def never(work: Any, /, *args: Any, **kwargs: Any) -> Any:
+        busy.set()
+        await asyncio.Event().wait()
+
+    queries = Queries(history, url, never)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(queries.run(lambda: None))
+        waiting = group.create_task(failed(queries, questions.pid))
+        await busy.wait()
+        running.cancel()
+    assert "is being stopped" in waiting.result()
+    history.close()
+
+
 async def test_it_can_write_nothing_and_has_no_secrets(
     past: tuple[History, Queries], monkeypatch: pytest.MonkeyPatch
 ) -> None:
