@@ -9,7 +9,6 @@ would have said (a backtest) reads the file meanwhile, with `read`. It is bounde
 forgotten, those that nobody rated before those that somebody did.
 """
 
-import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -49,7 +48,6 @@ CREATE INDEX IF NOT EXISTS advice_by_time ON advice (raised, id);
 
 Verdict = Literal["seen", "right", "wrong"]
 T = TypeVar("T")
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

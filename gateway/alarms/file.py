@@ -13,7 +13,6 @@ What records said, what followed and how far the journal is taken are written in
 once, whatever dies.
 """
 
-import logging
 import secrets
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -42,8 +41,6 @@ CREATE INDEX IF NOT EXISTS transition_by_alarm ON transition (alarm, number);
 CREATE INDEX IF NOT EXISTS transition_by_time ON transition (time);
 CREATE INDEX IF NOT EXISTS transition_by_place ON transition (tag, time);
 """
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,6 @@ Edges and how far the journal is taken are written in one transaction, so each r
 """
 
 import json
-import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,8 +41,6 @@ CREATE TABLE IF NOT EXISTS news (path TEXT PRIMARY KEY, last INTEGER NOT NULL, l
 CREATE TABLE IF NOT EXISTS answer (client TEXT NOT NULL, route TEXT NOT NULL, key TEXT NOT NULL, print TEXT NOT NULL,
     time INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY (client, route, key)) WITHOUT ROWID;
 """
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ and so many that were given up are kept; what does not fit is given up, or forgo
 """
 
 import json
-import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -43,8 +42,6 @@ _HEADS: Final = {
 _FAR_NS: Final = 2 * 86_400 * 10**9
 """Nobody waits so long for an attempt: the clock was set back."""
 _STRANGE_NS: Final = 30 * 86_400 * 10**9
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
